@@ -1,0 +1,322 @@
+"""The settings tree, and the only place that knows YAML.
+
+Frozen pydantic models, extra keys refused, every key described; the unit is in the name where there is one. Secrets are
+never in here: they come from the environment at the door that needs them. The environment is an argument.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from s2chips_core.errors import ConfigError
+
+CONFIG_VARIABLE = "S2CHIPS_CONFIG"
+DATASET_ROOT_VARIABLE = "S2CHIPS_DATASET_ROOT"
+DEFAULT_CONFIG = "config/config.yaml"
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+TileName = Annotated[str, Field(pattern=r"^([1-9]|0[1-9]|[1-5]\d|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]$")]
+BAND_NAMES = ("B02", "B03", "B04", "B08", "B11", "B12")
+Band = Literal["B02", "B03", "B04", "B08", "B11", "B12"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Area(_Section):
+    """A named longitude/latitude box; `west` > `east` crosses the antimeridian."""
+
+    name: str = Field(description="What people call it.")
+    west: float = Field(ge=-180, le=180, description="Western edge, degrees east.")
+    south: float = Field(ge=-90, le=90, description="Southern edge, degrees north.")
+    east: float = Field(ge=-180, le=180, description="Eastern edge, degrees east.")
+    north: float = Field(ge=-90, le=90, description="Northern edge, degrees north.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Area":
+        if self.south >= self.north:
+            raise ValueError(f"south ({self.south}) must be below north ({self.north})")
+        return self
+
+
+class SatelliteTracking(_Section):
+    """When the satellites pass."""
+
+    source: Literal["backfill"] = Field(
+        "backfill",
+        description="Where the overpass plan comes from: `backfill` takes recent real scenes as the schedule.",
+    )
+    satellites: tuple[Literal["S2A", "S2B", "S2C"], ...] = Field(
+        ("S2A", "S2B", "S2C"), description="Which satellites to plan for."
+    )
+    tiles: tuple[TileName, ...] = Field((), description="MGRS tiles to watch, such as 30STF.")
+    areas: tuple[Area, ...] = Field((), description="Named boxes to watch; every tile that touches one is watched.")
+    horizon_days: int = Field(10, ge=1, le=60, description="How far ahead the plan reaches, days.")
+    backfill_days: int = Field(7, ge=1, le=365, description="How far back `backfill` looks, days.")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "SatelliteTracking":
+        if not self.tiles and not self.areas:
+            raise ValueError("name at least one tile or one area")
+        return self
+
+
+class Ais(_Section):
+    """Who was there."""
+
+    source: Literal["aisstream", "synthetic"] = Field(
+        "aisstream",
+        description="Real AIS from aisstream.io, or synthetic fixes (marked so everywhere, for trials only).",
+    )
+    synthetic_ships_per_tile: int = Field(25, ge=0, le=10_000, description="How many ships synthetic AIS puts on a tile.")
+    synthetic_seed: int = Field(20251027, ge=0, description="Seed of the synthetic ships: same seed, same ships.")
+    window_min: float = Field(5.0, gt=0, le=60, description="Recording time each side of the overpass, minutes.")
+    position: Literal["at_sensing_time", "as_reported"] = Field(
+        "at_sensing_time", description="Centre captured ships where they were when the tile was sensed, or as reported."
+    )
+    max_gap_min: float = Field(
+        15.0,
+        gt=0,
+        le=720,
+        description="Largest time from the sensing time to the nearest fix, minutes; beyond: refused.",
+    )
+
+
+class Stac(_Section):
+    """Which scenes."""
+
+    provider: Literal["earth_search", "planetary_computer", "cdse"] = Field(
+        "earth_search", description="The archive to search."
+    )
+    endpoint: str | None = Field(None, description="STAC API to ask instead of the provider's own.")
+    collection: str = Field("sentinel-2-l2a", description="The collection to search.")
+    cloud_cover_max: float = Field(30.0, ge=0, le=100, description="Most cloud a scene may have, percent.")
+    search_window_hours: float = Field(24.0, gt=0, le=240, description="Search ± this long around the AIS time, hours.")
+    max_dt_min: float = Field(
+        60.0,
+        gt=0,
+        description="Largest time between the AIS time and the scene, minutes, for captured ships; files have no limit.",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (
+            "sentinel-cogs.s3.us-west-2.amazonaws.com",
+            "e84-earth-search-sentinel-data.s3.us-west-2.amazonaws.com",
+            "sentinel-s2-l2a.s3.eu-central-1.amazonaws.com",
+            "roda.sentinel-hub.com",
+            "s3://sentinel-s2-l2a",
+        ),
+        description="Hosts (or s3://bucket) that asset hrefs may name; `host:port` allows plain http on loopback.",
+    )
+
+
+class Tiling(_Section):
+    """What a chip is."""
+
+    chip_size_px: int = Field(256, ge=32, le=2048, multiple_of=4, description="Side of a chip, 10 m pixels.")
+    bands_core: tuple[Band, ...] = Field(("B02", "B03", "B04", "B08"), min_length=1, description="Bands of every chip.")
+    bands_swir: tuple[Band, ...] = Field(("B11", "B12"), description="Bands appended with `include_swir`.")
+    include_swir: bool = Field(False, description="Append the SWIR bands, brought from 20 m to 10 m.")
+    resample: Literal["bicubic", "cubic", "bilinear", "nearest"] = Field(
+        "bicubic", description="How 20 m becomes 10 m; `bicubic` is GDAL's `cubic`."
+    )
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """The bands of a chip in file order: core, then SWIR."""
+        return self.bands_core + (self.bands_swir if self.include_swir else ())
+
+
+class Masks(_Section):
+    """Which masks judge a chip."""
+
+    use_scl: bool = Field(True, description="Read ESA's scene classification (SCL) for cloud and land.")
+    use_ndwi: bool = Field(True, description="Measure water with NDWI = (B03 - B08) / (B03 + B08).")
+    persist: bool = Field(False, description="Write cloud, land, water and valid masks beside the chip.")
+
+
+class Gate(_Section):
+    """When a chip is refused. Fractions are of the valid pixels of the centre window."""
+
+    enabled: bool = Field(True, description="Refuse chips; when off the numbers are still measured and stored.")
+    center_window_px: int = Field(64, ge=2, multiple_of=2, description="Side of the centre window, 10 m pixels.")
+    max_cloud_center_frac: Fraction = Field(0.05, description="Most cloud in the centre window.")
+    max_land_center_frac: Fraction = Field(0.2, description="Most land in the centre window.")
+    ndwi_water_thresh: float = Field(0.05, ge=-1, le=1, description="NDWI above this is water.")
+    min_water_center_frac: Fraction = Field(0.5, description="Least water in the centre window.")
+    cloud_classes: tuple[int, ...] = Field((7, 8, 9, 10), description="SCL classes that count as cloud.")
+    land_classes: tuple[int, ...] = Field((4, 5), description="SCL classes that count as land.")
+    max_nodata_frac: Fraction = Field(0.05, description="Most nodata in the whole chip.")
+    on_missing_scl: Literal["ndwi_only", "reject"] = Field(
+        "ndwi_only", description="A scene without SCL: judge by NDWI alone (and say so), or refuse."
+    )
+
+
+class StorageSettings(_Section):
+    """Where results go."""
+
+    dataset_root: str = Field("data", description="Folder of the dataset.")
+    geotiff: Literal["gtiff", "cog"] = Field("gtiff", description="Plain tiled GeoTIFF, or Cloud-Optimized GeoTIFF.")
+    compression: Literal["deflate", "zstd", "lzw", "none"] = Field("deflate", description="Compression of chips.")
+
+
+class Splits(_Section):
+    """Shares of train, val and test."""
+
+    train: Fraction = Field(0.8, description="Share of train.")
+    val: Fraction = Field(0.1, description="Share of val.")
+    test: Fraction = Field(0.1, description="Share of test.")
+    by: Literal["chip_id", "mmsi"] = Field("chip_id", description="`mmsi`: one vessel is never in two splits.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Splits":
+        if abs(self.train + self.val + self.test - 1.0) > 1e-9:
+            raise ValueError(f"train + val + test must be 1, they are {self.train + self.val + self.test:g}")
+        return self
+
+
+class Limits(_Section):
+    """How much one run does."""
+
+    max_ships: int | None = Field(None, ge=0, description="Most AIS targets a run tries; none = all.")
+    bind_chips_to_ships: bool = Field(True, description="The chips cap is the ships cap; `max_chips` is not looked at.")
+    max_chips: int | None = Field(None, ge=0, description="Most chips a run makes; none = all.")
+
+    @property
+    def chips_cap(self) -> int | None:
+        """The cap on chips that holds."""
+        return self.max_ships if self.bind_chips_to_ships else self.max_chips
+
+
+class Prune(_Section):
+    """What `prune` keeps."""
+
+    time_tolerance_min: Positive = Field(10.0, description="Largest |scene time - AIS time|, minutes.")
+    distance_tolerance_m: Positive = Field(500.0, description="Largest distance from chip centre to AIS, metres.")
+
+
+class Scheduling(_Section):
+    """When things run."""
+
+    lag_days: int = Field(3, ge=0, le=60, description="Chip a day this many days later, when L2A is published.")
+    give_up_days: int = Field(14, ge=0, le=365, description="Until then a ship without a scene is pending, not lost.")
+    first_day: date = Field(date(2015, 6, 23), description="First daily partition (Sentinel-2A's launch).")
+
+
+class Compute(_Section):
+    """What machines do the work."""
+
+    workers: int = Field(8, ge=1, le=256, description="Requests in flight while reading pixels.")
+
+
+class Settings(_Section):
+    """The whole configuration."""
+
+    satellite_tracking: SatelliteTracking
+    ais: Ais = Ais()
+    stac: Stac = Stac()
+    tiling: Tiling = Tiling()
+    masks: Masks = Masks()
+    gate: Gate = Gate()
+    storage: StorageSettings = StorageSettings()
+    splits: Splits = Splits()
+    limits: Limits = Limits()
+    prune: Prune = Prune()
+    scheduling: Scheduling = Scheduling()
+    compute: Compute = Compute()
+
+    @model_validator(mode="after")
+    def _center_fits(self) -> "Settings":
+        if self.gate.center_window_px > self.tiling.chip_size_px:
+            raise ValueError(
+                f"gate.center_window_px ({self.gate.center_window_px}) is larger than tiling.chip_size_px "
+                f"({self.tiling.chip_size_px})"
+            )
+        return self
+
+    @property
+    def config_hash(self) -> str:
+        """16 hex digits over everything that decides what is in a chip: change one of these and chips are made anew."""
+        decides = {
+            "tiling": self.tiling.model_dump(mode="json"),
+            "masks": self.masks.model_dump(mode="json"),
+            "gate": self.gate.model_dump(mode="json"),
+            "splits": self.splits.model_dump(mode="json"),
+            "geotiff": self.storage.geotiff,
+            "compression": self.storage.compression,
+        }
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+    def override(self, overrides: Mapping[str, Mapping[str, Any]], origin: str = "run config") -> "Settings":
+        """A copy with some keys of some sections replaced, validated as the file is.
+
+        Args:
+            overrides: section -> key -> value.
+            origin: what to call the source of the values in an error.
+
+        Raises:
+            ConfigError: a key or value is not allowed.
+        """
+        tree = self.model_dump(mode="json")
+        for section, values in overrides.items():
+            tree.setdefault(section, {}).update(values)
+        return parse_settings(tree, origin)
+
+
+def parse_settings(tree: object, file: str) -> Settings:
+    """Validate a plain tree; ConfigError names the first key that is wrong, what came and what is expected."""
+    if not isinstance(tree, dict):
+        raise ConfigError(file, "(top level)", type(tree).__name__, "a mapping of sections")
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(p) for p in first["loc"]) or "(top level)"
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(file, key, first["input"], f"no such key; known here: {_siblings(first['loc'])}") from None
+        if first["type"] == "missing":
+            raise ConfigError(file, key, "nothing", "a value") from None
+        raise ConfigError(file, key, first["input"], first["msg"].removeprefix("Value error, ")) from None
+
+
+def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
+    """Read the YAML file at `path`; `S2CHIPS_DATASET_ROOT` in `environment` replaces `storage.dataset_root`.
+
+    A relative dataset root is taken from the working directory.
+
+    Raises:
+        ConfigError: the file is not there, is no YAML, or says something that cannot be.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), "(file)", error.strerror, "a readable YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), "(file)", str(error), "YAML in UTF-8") from error
+    settings = parse_settings(tree, str(path))
+    root = environment.get(DATASET_ROOT_VARIABLE)
+    if root:
+        settings = settings.override({"storage": {"dataset_root": root}}, DATASET_ROOT_VARIABLE)
+    return settings
+
+
+def config_path(environment: Mapping[str, str]) -> Path:
+    """The configuration file that `environment` names, else `config/config.yaml`."""
+    return Path(environment.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
+
+
+def _siblings(location: tuple[int | str, ...]) -> str:
+    model: Any = Settings
+    for part in location[:-1]:
+        field = model.model_fields.get(str(part))
+        if field is None or not hasattr(field.annotation, "model_fields"):
+            return "none"
+        model = field.annotation
+    return ", ".join(model.model_fields)

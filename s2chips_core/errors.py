@@ -1,0 +1,76 @@
+"""One error tree. An exception is for what is broken; a refusal (cloud, no scene) is a value, see `index.outcomes`.
+
+S2ChipsError
+├── ConfigError        the configuration file or an override says something that cannot be
+├── InputError         a file or message from outside is not readable as what it should be
+├── ArchiveError       the STAC service did not answer as it should
+├── ReadError          pixels could not be had: HTTP, TIFF layout, short body
+│   ├── HostNotAllowedError   an asset href points outside `stac.allowed_hosts`
+│   └── MissingAssetError     the scene has no such asset, or it is gone (404)
+├── StorageError       the dataset root cannot be read or written
+└── SchemaError        a table between stages does not have the columns it declares
+"""
+
+
+class S2ChipsError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class ConfigError(S2ChipsError):
+    """A setting is wrong: which file, which key, what came and what is expected."""
+
+    def __init__(self, file: str, key: str, got: object, expected: str) -> None:
+        self.file, self.key, self.got, self.expected = file, key, got, expected
+        super().__init__(f"{file}: {key}: got {got!r}, expected {expected}")
+
+
+class InputError(S2ChipsError):
+    """Something from outside is not what it should be: where, what came and what is expected."""
+
+    def __init__(self, where: str, got: object, expected: str) -> None:
+        self.where, self.got, self.expected = where, got, expected
+        super().__init__(f"{where}: got {got!r}, expected {expected}")
+
+
+class ArchiveError(S2ChipsError):
+    """The STAC service refused, broke off or answered with something that is no STAC."""
+
+    def __init__(self, endpoint: str, problem: str) -> None:
+        self.endpoint, self.problem = endpoint, problem
+        super().__init__(f"STAC service {endpoint}: {problem}")
+
+
+class ReadError(S2ChipsError):
+    """Pixels of an asset could not be read."""
+
+    def __init__(self, href: str, problem: str) -> None:
+        self.href, self.problem = href, problem
+        super().__init__(f"{href}: {problem}")
+
+
+class HostNotAllowedError(ReadError):
+    """An asset href names a host or scheme that `stac.allowed_hosts` does not list."""
+
+    def __init__(self, href: str, host: str, allowed: tuple[str, ...]) -> None:
+        self.host, self.allowed = host, allowed
+        super().__init__(href, f"host {host!r} is not in stac.allowed_hosts ({', '.join(allowed)})")
+
+
+class MissingAssetError(ReadError):
+    """The scene lists no such asset, or the archive no longer has it."""
+
+
+class StorageError(S2ChipsError):
+    """The dataset root cannot be read or written as asked."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        self.key, self.problem = key, problem
+        super().__init__(f"{key}: {problem}")
+
+
+class SchemaError(S2ChipsError):
+    """A table does not have the declared columns or types."""
+
+    def __init__(self, table: str, problem: str) -> None:
+        self.table, self.problem = table, problem
+        super().__init__(f"table {table}: {problem}")

@@ -1,0 +1,118 @@
+"""Every output key. Nobody else builds a path.
+
+A day's tables come from *sources*: its capture (`capture`) and each file chipped for it (`file-<12 hex of sha256>`).
+Each source owns its parts; the day's table is the union of them. Index parts lie under the date of `scene_datetime` and
+are named after the AIS day and source that made them.
+"""
+
+import re
+from datetime import date
+
+CAPTURE = "capture"
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def safe(name: str) -> str:
+    """`name` if it can be one component of a key, else ValueError: letters, digits, `.`, `_`, `-`."""
+    if not _SAFE.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be part of a key: expected letters, digits, '.', '_' or '-'")
+    return name
+
+
+def ymd(day: date) -> str:
+    """`YYYYMMDD`."""
+    return f"{day:%Y%m%d}"
+
+
+def file_source(sha256_hex: str) -> str:
+    """The source id of an AIS file, from the SHA-256 of its bytes."""
+    return f"file-{sha256_hex[:12]}"
+
+
+def plan(day: date) -> str:
+    """The overpass plan of a day."""
+    return f"plan/overpasses_{ymd(day)}.parquet"
+
+
+def ais_folder(day: date) -> str:
+    """All AIS snapshots of a day."""
+    return f"ais/{ymd(day)}"
+
+
+def ais_snapshot(day: date, tile_id: str, suffix: str = "parquet") -> str:
+    """What was recorded around the overpass of one tile (`parquet` or `xlsx`)."""
+    return f"{ais_folder(day)}/ais_overpass_{safe(tile_id)}.{suffix}"
+
+
+def ais_file(day: date, source_id: str) -> str:
+    """The rows of an AIS file that belong to a day, as they were read."""
+    return f"{ais_folder(day)}/ais_{safe(source_id)}.parquet"
+
+
+def matches(day: date) -> str:
+    """The matches of a day, all sources."""
+    return f"matches/{ymd(day)}.parquet"
+
+
+def matches_part(day: date, source_id: str) -> str:
+    """The matches of one source of a day."""
+    return f"matches/parts/{ymd(day)}/{safe(source_id)}.parquet"
+
+
+def outcomes(day: date) -> str:
+    """The outcomes of a day, all sources."""
+    return f"outcomes/{ymd(day)}.parquet"
+
+
+def outcomes_part(day: date, source_id: str) -> str:
+    """The outcomes of one source of a day."""
+    return f"outcomes/parts/{ymd(day)}/{safe(source_id)}.parquet"
+
+
+def chip_folder(split: str, mmsi: int, scene_day: date) -> str:
+    """Where the artefacts of a chip lie."""
+    return f"chips/{safe(split)}/{mmsi}/{ymd(scene_day)}"
+
+
+def chip(split: str, mmsi: int, scene_day: date, chip_id: str, suffix: str = ".tif") -> str:
+    """One artefact of a chip: `.tif`, `.geojson`, `.json`, `_quicklook.jpg` or `_masks.tif`."""
+    return f"{chip_folder(split, mmsi, scene_day)}/{safe(chip_id)}{suffix}"
+
+
+CHIP_SUFFIXES = (".geojson", ".json", "_quicklook.jpg", "_masks.tif", ".tif")
+"""In the order of writing: where the `.tif` is, the others are."""
+
+
+def index_parts_folder() -> str:
+    """All parts of the index."""
+    return "indexes/parts"
+
+
+def index_parts_of_scene_day(scene_day: date) -> str:
+    """The parts whose chips were sensed on a day."""
+    return f"indexes/parts/{ymd(scene_day)}"
+
+
+def index_part(scene_day: date, ais_day: date, source_id: str) -> str:
+    """Index rows sensed on `scene_day` that the AIS day and source made."""
+    return f"{index_parts_of_scene_day(scene_day)}/{ymd(ais_day)}-{safe(source_id)}.parquet"
+
+
+def journal(ais_day: date, source_id: str) -> str:
+    """Which artefacts a running source of a day may be writing or removing; gone when it has committed."""
+    return f"indexes/journal/{ymd(ais_day)}-{safe(source_id)}.json"
+
+
+def daily_geojson(scene_day: date) -> str:
+    """The footprints of all chips sensed on a day."""
+    return f"indexes/tiles_{ymd(scene_day)}.geojson"
+
+
+def tiles_index() -> str:
+    """The global index."""
+    return "indexes/tiles.parquet"
+
+
+def report(day: date) -> str:
+    """The page of a day."""
+    return f"reports/report_{ymd(day)}.html"

@@ -1,0 +1,1 @@
+"""WHAT: providers, STAC search, matching of ships to scenes, and the radiometric offset."""

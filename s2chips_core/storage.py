@@ -1,0 +1,126 @@
+"""Where the dataset lives: atomic put, get, list, delete of keys under one root, and a lock.
+
+Here: the `Storage` interface and the local disk. Not here: what the keys are called (`layout`). Keys are relative POSIX
+paths; a key that leaves the root is refused. Keys that begin with a dot are the storage's own and are never listed.
+"""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+
+from s2chips_core.errors import ConfigError, StorageError
+
+
+class Storage(Protocol):
+    """Keys and bytes. Every put is atomic: a reader sees the old bytes or the new ones, never a part."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write `data` at `key`, replacing what is there."""
+
+    def get(self, key: str) -> bytes:
+        """The bytes at `key`; StorageError when it is not there."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is something at `key`."""
+
+    def list(self, prefix: str) -> list[str]:
+        """All keys below the folder `prefix`, sorted; none when the folder is not there."""
+
+    def delete(self, key: str) -> None:
+        """Remove `key`; no error when it is gone already."""
+
+    def lock(self, name: str, timeout_s: float = 600.0) -> contextlib.AbstractContextManager[None]:
+        """Hold the named lock of this dataset, across threads and processes."""
+
+    def url(self, key: str) -> str:
+        """How a person reaches `key`: a path or URL."""
+
+
+class LocalStorage:
+    """A folder on this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().resolve()
+
+    def path(self, key: str) -> Path:
+        """The path of `key`; StorageError when it would leave the root."""
+        parts = PurePosixPath(key).parts
+        if not parts or key.startswith("/") or "\\" in key or "\0" in key or ".." in parts:
+            raise StorageError(key, "is no key: expected a relative path without '..'")
+        return self.root.joinpath(*parts)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write to a temporary file beside the target, then rename over it."""
+        path = self.path(key)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        except OSError as error:
+            raise StorageError(key, f"cannot be written under {self.root}: {error.strerror}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def get(self, key: str) -> bytes:
+        """The bytes at `key`."""
+        try:
+            return self.path(key).read_bytes()
+        except OSError as error:
+            raise StorageError(key, f"cannot be read under {self.root}: {error.strerror}") from error
+
+    def exists(self, key: str) -> bool:
+        """Whether a file is at `key`."""
+        return self.path(key).is_file()
+
+    def list(self, prefix: str) -> list[str]:
+        """All keys below `prefix`, sorted, without the storage's own."""
+        top = self.path(prefix)
+        found = []
+        for folder, folders, files in os.walk(top):
+            folders[:] = [f for f in folders if not f.startswith(".")]
+            base = Path(folder).relative_to(self.root)
+            found += [(base / f).as_posix() for f in files if not f.startswith(".")]
+        return sorted(found)
+
+    def delete(self, key: str) -> None:
+        """Remove the file and the folders it leaves empty."""
+        path = self.path(key)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(key, f"cannot be removed under {self.root}: {error.strerror}") from error
+        for parent in path.parents:
+            if parent == self.root or not parent.is_relative_to(self.root):
+                break
+            try:
+                parent.rmdir()
+            except OSError:
+                break  # not empty, or another process was quicker
+
+    @contextlib.contextmanager
+    def lock(self, name: str, timeout_s: float = 600.0) -> Iterator[None]:
+        """A lock file under `.locks/`; StorageError when it cannot be had in time."""
+        path = self.root / ".locks" / f"{name}.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path, timeout=timeout_s):
+                yield
+        except Timeout as error:
+            raise StorageError(f".locks/{name}.lock", f"still held by another process after {timeout_s:g} s") from error
+
+    def url(self, key: str) -> str:
+        """The absolute path."""
+        return str(self.path(key))
+
+
+def open_storage(dataset_root: str) -> Storage:
+    """The storage for `storage.dataset_root`; ConfigError for a scheme that this version cannot write."""
+    if "://" in dataset_root:
+        raise ConfigError("configuration", "storage.dataset_root", dataset_root, "a local path (s3:// is not there yet)")
+    return LocalStorage(Path(dataset_root))

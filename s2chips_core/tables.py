@@ -1,0 +1,101 @@
+"""Tables between stages: pandas inside, Parquet on disk, one declared Arrow schema each.
+
+Here: conforming a frame to its schema, reading and writing it. Not here: the schemas (beside the code that makes each
+table) and the keys (`layout`). Times are `timestamp[ms, UTC]` on disk and `datetime64[ms, UTC]` in pandas.
+"""
+
+import io
+from collections.abc import Iterable
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from s2chips_core.errors import SchemaError, StorageError
+from s2chips_core.storage import Storage
+
+TIMESTAMP = pa.timestamp("ms", tz="UTC")
+
+
+def conform(frame: pd.DataFrame, schema: pa.Schema, name: str) -> pa.Table:
+    """Give `frame` the columns, order and types of `schema`.
+
+    Nullable columns that are missing are added as nulls; further columns are dropped.
+
+    Raises:
+        SchemaError: a required column is missing or holds nulls, or a value does not fit its type.
+    """
+    columns = []
+    for field in schema:
+        if field.name not in frame.columns:
+            if not field.nullable:
+                raise SchemaError(name, f"required column {field.name!r} is missing; it has {list(frame.columns)}")
+            columns.append(pa.nulls(len(frame), field.type))
+            continue
+        try:
+            column = pa.Array.from_pandas(frame[field.name], type=field.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+            raise SchemaError(name, f"column {field.name!r} is no {field.type}: {error}") from error
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        if not field.nullable and column.null_count:
+            raise SchemaError(name, f"required column {field.name!r} has {column.null_count} nulls")
+        columns.append(column)
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """The pandas form of a table; whole numbers with nulls become `Int64`, texts `object` with None for null."""
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get)
+    for field in table.schema:
+        if field.type == TIMESTAMP:
+            frame[field.name] = frame[field.name].astype("datetime64[ms, UTC]")
+        elif pa.types.is_string(field.type):
+            frame[field.name] = frame[field.name].astype(object).where(frame[field.name].notna(), None)
+    return frame
+
+
+def empty(schema: pa.Schema) -> pd.DataFrame:
+    """A frame with the columns of `schema` and no rows."""
+    return to_frame(schema.empty_table())
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """The table as one Parquet file (zstd)."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def write_table(storage: Storage, key: str, frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """Conform `frame` and put it atomically at `key`; returns the table as written."""
+    table = conform(frame, schema, key)
+    storage.put(key, parquet_bytes(table))
+    return table
+
+
+def read_table(storage: Storage, key: str, schema: pa.Schema) -> pd.DataFrame:
+    """Read `key`, checking that it has the columns of `schema`.
+
+    Raises:
+        StorageError: it is not there or is no Parquet file.
+        SchemaError: a column is missing or of another type.
+    """
+    data = storage.get(key)
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except pa.ArrowInvalid as error:
+        raise StorageError(key, f"is no Parquet file: {error}") from error
+    missing = [f.name for f in schema if f.name not in table.column_names]
+    if missing:
+        raise SchemaError(key, f"columns {missing} are missing; it was written by another version")
+    try:
+        return to_frame(table.select([f.name for f in schema]).cast(schema))
+    except (pa.ArrowInvalid, ValueError) as error:
+        raise SchemaError(key, str(error)) from error
+
+
+def concat(frames: Iterable[pd.DataFrame], schema: pa.Schema) -> pd.DataFrame:
+    """Stack frames of one schema; with none, an empty frame of it."""
+    tables = [conform(f, schema, "concat") for f in frames]
+    return to_frame(pa.concat_tables(tables)) if tables else empty(schema)
