@@ -1,0 +1,72 @@
+"""The plan by backfill, and which tiles are watched."""
+
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from s2chips_core import tables
+from s2chips_core.config import Area, SatelliteTracking
+from s2chips_core.overpasses.plan import PLAN_SCHEMA, backfill_plan, of_day, watched_tiles
+
+
+def observed(*rows: tuple[str, str, str | None, str]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["tile_id", "satellite", "datatake_id", "datetime"])
+    frame["datetime"] = pd.to_datetime(frame["datetime"], utc=True, format="ISO8601").astype("datetime64[ms, UTC]")
+    return frame
+
+
+SCENES = observed(
+    ("30STF", "S2B", "GS2B_20251012T105629_044924", "2025-10-12T11:08:22.123Z"),
+    ("30STF", "S2B", "GS2B_20251012T105629_044924", "2025-10-12T11:08:22.130Z"),
+    ("29SQA", "S2B", "GS2B_20251012T105629_044924", "2025-10-12T11:08:26.500Z"),
+    ("30STF", "S2C", None, "2025-10-17T11:08:22.123Z"),
+    ("29SQA", "S2B", None, "2025-10-22T11:14:59.990Z"),
+    ("29SQA", "S2B", None, "2025-10-22T11:15:00.010Z"),
+    ("31TCJ", "S2B", None, "2025-10-12T11:00:00.000Z"),
+)
+
+
+def test_one_row_for_each_tile_and_datatake() -> None:
+    plan = backfill_plan(SCENES, ["30STF", "29SQA"], ["S2A", "S2B", "S2C"], window_min=5)
+    assert list(zip(plan["tile_id"], plan["satellite"], strict=True)) == [
+        ("30STF", "S2B"),
+        ("29SQA", "S2B"),
+        ("30STF", "S2C"),
+    ]
+    first = plan.iloc[0]
+    assert first["absolute_orbit"] == 44924
+    assert first["overpass_time"] == pd.Timestamp("2025-10-12T11:08:22.123Z")
+    assert first["window_start"] == pd.Timestamp("2025-10-12T11:03:22.123Z")
+    assert first["window_end"] == pd.Timestamp("2025-10-12T11:13:22.123Z")
+    assert pd.isna(plan.iloc[2]["absolute_orbit"])
+    tables.conform(plan, PLAN_SCHEMA, "plan")
+
+
+def test_products_a_moment_apart_are_one_overpass() -> None:
+    assert len(of_day(backfill_plan(SCENES, ["29SQA"], ["S2B"], 5), date(2025, 10, 22))) == 1
+
+
+def test_only_the_satellites_that_are_asked_for() -> None:
+    assert set(backfill_plan(SCENES, ["30STF"], ["S2C"], 5)["satellite"]) == {"S2C"}
+    assert backfill_plan(SCENES, ["30STF"], ["S2A"], 5).empty
+
+
+def test_of_day_is_the_utc_day() -> None:
+    plan = backfill_plan(SCENES, ["30STF"], ["S2B", "S2C"], 5)
+    assert len(of_day(plan, date(2025, 10, 17))) == 1
+    assert of_day(plan, date(2025, 10, 18)).empty
+
+
+def test_tiles_and_areas_are_both_watched() -> None:
+    strait = Area(name="strait", west=-5.7, south=35.9, east=-5.6, north=35.95)
+    tiles = watched_tiles(SatelliteTracking(tiles=("1CCV", "30STF"), areas=(strait,)))
+    assert "01CCV" in tiles
+    assert tiles.count("30STF") == 1
+    assert {"30STE", "30STF"} <= set(tiles)
+
+
+@pytest.mark.parametrize("margin", [1.0, 12.5])
+def test_the_window_is_as_wide_as_asked(margin: float) -> None:
+    plan = backfill_plan(SCENES, ["30STF"], ["S2B"], margin)
+    assert (plan["window_end"] - plan["window_start"]).iloc[0] == pd.Timedelta(minutes=2 * margin)
