@@ -65,7 +65,8 @@ class LocalStorage:
         except OSError as error:
             raise StorageError(key, f"cannot be written under {self.root}: {error.strerror}") from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # gone by the rename, or never made
+                temporary.unlink()
 
     def get(self, key: str) -> bytes:
         """The bytes at `key`."""

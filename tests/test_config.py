@@ -1,0 +1,154 @@
+"""The settings tree and what it refuses."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from s2chips_core.config import Settings, config_path, load_settings, parse_settings
+from s2chips_core.errors import ConfigError
+
+REPOSITORY = Path(__file__).parents[1]
+SOMEWHERE = {"satellite_tracking": {"tiles": ["30STF"]}}
+
+
+def refused(tree: object) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        parse_settings(tree, "x.yaml")
+    return caught.value
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
+def test_shipped_files_are_valid(name: str) -> None:
+    load_settings(REPOSITORY / "config" / name, {})
+
+
+def test_production_file_names_every_key_with_its_default() -> None:
+    tree = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
+    for section, field in Settings.model_fields.items():
+        model = field.annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        assert set(tree[section]) == set(model.model_fields), section
+    chosen = {("satellite_tracking", "areas"), ("ais", "source")}
+    defaults = parse_settings(SOMEWHERE, "x").model_dump(mode="json")
+    shipped = parse_settings(tree, "x").model_dump(mode="json")
+    for section in tree:
+        for key in tree[section]:
+            if (section, key) not in chosen | {("satellite_tracking", "tiles")}:
+                assert shipped[section][key] == defaults[section][key], (section, key)
+
+
+def test_every_key_is_described() -> None:
+    for section, field in Settings.model_fields.items():
+        model = field.annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        for key, described in model.model_fields.items():
+            assert described.description, f"{section}.{key}"
+
+
+def test_a_wrong_key_names_file_path_and_what_is_known() -> None:
+    error = refused({**SOMEWHERE, "gate": {"max_cloud": 0.1}})
+    assert (error.file, error.key, error.got) == ("x.yaml", "gate.max_cloud", 0.1)
+    assert "max_cloud_center_frac" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("gate", "max_cloud_center_frac", 2),
+        ("gate", "center_window_px", 63),
+        ("stac", "provider", "usgs"),
+        ("stac", "cloud_cover_max", -1),
+        ("tiling", "resample", "lanczos"),
+        ("satellite_tracking", "tiles", ["30IZZ"]),
+        ("ais", "max_gap_min", "soon"),
+        ("limits", "max_ships", -3),
+    ],
+)
+def test_a_wrong_value_names_path_and_value(section: str, key: str, value: object) -> None:
+    tree = {**SOMEWHERE, section: {**SOMEWHERE.get(section, {}), key: value}}
+    error = refused(tree)
+    assert error.key.startswith(f"{section}.{key}")
+    assert repr(value[0] if isinstance(value, list) else value) in str(error)
+
+
+def test_whole_tree_rules() -> None:
+    assert "must be 1" in str(refused({**SOMEWHERE, "splits": {"train": 0.5, "val": 0.1, "test": 0.1}}))
+    assert "at least one tile" in str(refused({"satellite_tracking": {}}))
+    assert "center_window_px" in str(refused({**SOMEWHERE, "tiling": {"chip_size_px": 32}}))
+    assert "mapping" in str(refused(["no"]))
+    assert "south" in str(
+        refused({"satellite_tracking": {"areas": [{"name": "a", "west": 0, "south": 2, "east": 1, "north": 1}]}})
+    )
+
+
+def test_override_validates_and_says_where_it_came_from() -> None:
+    settings = parse_settings(SOMEWHERE, "x")
+    assert settings.override({"gate": {"max_land_center_frac": 0.5}}).gate.max_land_center_frac == 0.5
+    with pytest.raises(ConfigError, match=r"run config: gate.max_land_center_frac: got 5"):
+        settings.override({"gate": {"max_land_center_frac": 5}})
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        parse_settings(SOMEWHERE, "x").gate.enabled = False  # type: ignore[misc]
+
+
+def test_environment_names_file_and_root(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(yaml.safe_dump(SOMEWHERE))
+    assert config_path({"S2CHIPS_CONFIG": str(file)}) == file
+    assert config_path({}) == Path("config/config.yaml")
+    assert load_settings(file, {"S2CHIPS_DATASET_ROOT": "elsewhere"}).storage.dataset_root == "elsewhere"
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"\xff\xfe\x00x", b"- 1"])
+def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"c\.yaml"):
+        load_settings(file, {})
+    with pytest.raises(ConfigError, match="readable"):
+        load_settings(tmp_path / "none.yaml", {})
+
+
+def test_config_hash_changes_with_what_decides_a_chip_and_with_nothing_else() -> None:
+    base = parse_settings(SOMEWHERE, "x")
+    assert base.config_hash == base.override({"limits": {"max_ships": 3}, "compute": {"workers": 2}}).config_hash
+    for overrides in (
+        {"tiling": {"include_swir": True}},
+        {"gate": {"max_nodata_frac": 0.1}},
+        {"masks": {"persist": True}},
+        {"splits": {"by": "mmsi"}},
+        {"storage": {"geotiff": "cog"}},
+    ):
+        assert base.override(overrides).config_hash != base.config_hash
+
+
+def test_chips_cap_follows_the_ships_cap_when_bound() -> None:
+    base = parse_settings({**SOMEWHERE, "limits": {"max_ships": 5, "max_chips": 2}}, "x")
+    assert base.limits.chips_cap == 5
+    assert base.override({"limits": {"bind_chips_to_ships": False}}).limits.chips_cap == 2
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda c: (
+            st.lists(c)
+            | st.dictionaries(
+                st.sampled_from(["gate", "stac", "tiling", "tiles", "areas", "enabled", "satellite_tracking", "x"]), c
+            )
+        ),
+        max_leaves=12,
+    )
+)
+def test_any_tree_gives_settings_or_a_config_error(tree: object) -> None:
+    with contextlib.suppress(ConfigError):
+        parse_settings(tree, "x.yaml")

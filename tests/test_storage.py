@@ -1,0 +1,93 @@
+"""Local disk: atomic puts, keys that stay inside, and the lock."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s2chips_core.errors import ConfigError, StorageError
+from s2chips_core.storage import LocalStorage, open_storage
+
+
+def test_put_get_list_delete(storage: LocalStorage) -> None:
+    storage.put("a/b/c.bin", b"1")
+    storage.put("a/b/c.bin", b"22")
+    storage.put("a/d.bin", b"3")
+    assert storage.get("a/b/c.bin") == b"22"
+    assert storage.exists("a/d.bin")
+    assert not storage.exists("a/b")
+    assert storage.list("a") == ["a/b/c.bin", "a/d.bin"]
+    storage.delete("a/b/c.bin")
+    storage.delete("a/b/c.bin")
+    assert storage.list("a") == ["a/d.bin"]
+    assert not (storage.root / "a" / "b").exists()
+    assert storage.list("nowhere") == []
+
+
+def test_what_is_not_there_is_an_error_with_its_key(storage: LocalStorage) -> None:
+    with pytest.raises(StorageError, match=r"x/y\.bin"):
+        storage.get("x/y.bin")
+
+
+@pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../../x", "a\\b", "a\0b"])
+def test_keys_that_leave_the_root_are_refused(storage: LocalStorage, key: str) -> None:
+    for act in (storage.get, storage.exists, storage.delete, lambda k: storage.put(k, b"x")):
+        with pytest.raises(StorageError, match="no key"):
+            act(key)
+
+
+@given(st.text(max_size=30))
+def test_no_key_ever_leaves_the_root(key: str) -> None:
+    store = LocalStorage(Path("somewhere"))
+    try:
+        path = store.path(key)
+    except StorageError:
+        return
+    assert path.is_relative_to(store.root)
+
+
+def test_a_reader_never_sees_half_of_a_put(storage: LocalStorage) -> None:
+    whole = {b"a" * 3_000_000, b"b" * 3_000_000}
+    storage.put("big", b"a" * 3_000_000)
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            for data in whole:
+                storage.put("big", data)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        until = time.monotonic() + 1.0
+        while time.monotonic() < until:
+            assert storage.get("big") in whole
+    finally:
+        stop.set()
+        writer.join()
+    assert [p.name for p in storage.root.iterdir()] == ["big"]
+
+
+def test_a_put_that_fails_leaves_nothing(storage: LocalStorage) -> None:
+    storage.put("a", b"1")
+    with pytest.raises(StorageError, match="cannot be written"):
+        storage.put("a/b", b"2")
+    assert [p.name for p in storage.root.iterdir()] == ["a"]
+
+
+def test_lock_excludes_and_times_out(storage: LocalStorage) -> None:
+    other = LocalStorage(storage.root)  # as another thread or process would have it
+    with storage.lock("x"), pytest.raises(StorageError, match="still held"), other.lock("x", timeout_s=0.1):
+        pass
+    with storage.lock("x", timeout_s=0.1):
+        pass
+
+
+def test_root_may_be_a_path_and_no_other_scheme(tmp_path: Path) -> None:
+    open_storage(str(tmp_path)).put("k", b"v")
+    assert (tmp_path / "k").read_bytes() == b"v"
+    with pytest.raises(ConfigError, match="dataset_root"):
+        open_storage("s3://bucket/x")
