@@ -1,0 +1,48 @@
+# Python 3.11 or newer and make are all it takes. PYTHON names another interpreter.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+
+.PHONY: help demo demo-ui test lint bench ui clean
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "s2chips needs Python 3.11 or newer, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(DEV_STAMP): $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(STAMP)
+
+demo: $(STAMP)  ## two days offline on the embedded archive, into demo/
+	$(BIN)/s2chips demo
+
+demo-ui: $(STAMP)  ## the demo in the Dagster UI on 127.0.0.1:3000
+	$(BIN)/s2chips demo --ui
+
+ui: $(STAMP)  ## the Dagster UI with daemon on 127.0.0.1:3000
+	DAGSTER_HOME=$(CURDIR) $(BIN)/dagster instance info > /dev/null
+	DAGSTER_HOME=$(CURDIR) $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+
+test: $(DEV_STAMP)  ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(DEV_STAMP)  ## ruff, mypy strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(DEV_STAMP)  ## chips per second, requests and bytes against a peer
+	$(BIN)/python -m benchmarks.cutting
+
+clean:  ## remove what demo and installation made
+	rm -rf $(VENV) demo

@@ -1,0 +1,103 @@
+"""The AIS of a day: recorded around its overpasses, or read from a file. The doors of this stage to the dataset.
+
+Not here: synthetic ships (`synthetic`), tables (`tables`), targets (`targets`).
+"""
+
+import dataclasses
+import hashlib
+from datetime import date, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from s2chips_core import layout, tables
+from s2chips_core.ais.fixes import FIX_SCHEMA
+from s2chips_core.ais.snapshots import write_snapshots
+from s2chips_core.ais.synthetic import synthetic_fixes
+from s2chips_core.ais.tables import read_ais_table
+from s2chips_core.ais.targets import TARGET_SCHEMA
+from s2chips_core.config import Settings
+from s2chips_core.errors import ConfigError, InputError
+from s2chips_core.overpasses.plan import PLAN_SCHEMA
+from s2chips_core.overpasses.tile_grid import tile_area
+from s2chips_core.storage import Storage
+
+AREA_MARGIN_DEG = 0.05
+"""AIS is recorded this far beyond the tile: a ship that enters between recording and sensing is known."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What was recorded for a day."""
+
+    ais_source: str
+    fixes: int
+    ships: int
+    keys: list[str]
+
+
+def record_day(day: date, *, settings: Settings, storage: Storage) -> Recorded:
+    """Record AIS for every overpass of the day's plan and write one snapshot for each tile.
+
+    Raises:
+        ConfigError: `ais.source` is `aisstream`: capture is not in this version.
+        StorageError: the day has no overpass plan.
+    """
+    if settings.ais.source != "synthetic":
+        raise ConfigError(
+            "configuration",
+            "ais.source",
+            settings.ais.source,
+            "'synthetic', or an AIS file (chip-from-file): capture from aisstream.io is not in this version, and synthetic "
+            "ships never stand in for real ones unasked",
+        )
+    plan = tables.read_table(storage, layout.plan(day), PLAN_SCHEMA)
+    fixes = synthetic_fixes_of_plan(plan, settings)
+    keys = write_snapshots(storage, day, fixes, metadata={"ais_source": "synthetic"})
+    return Recorded(ais_source="synthetic", fixes=len(fixes), ships=fixes["mmsi"].nunique(), keys=keys)
+
+
+def synthetic_fixes_of_plan(plan: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Synthetic fixes for every overpass of a plan: the same plan and settings give the same ships."""
+    return tables.concat(
+        [
+            synthetic_fixes(
+                row.tile_id,
+                tile_area(row.tile_id, AREA_MARGIN_DEG),
+                row.overpass_time.to_pydatetime(),
+                ships=settings.ais.synthetic_ships_per_tile,
+                seed=settings.ais.synthetic_seed,
+                window_min=settings.ais.window_min,
+            )
+            for row in plan.itertuples()
+        ],
+        FIX_SCHEMA,
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FileDays:
+    """The rows of an AIS file, by UTC day."""
+
+    source_id: str
+    targets: dict[date, pd.DataFrame]
+    """Day -> TARGET_SCHEMA. Rows whose day cannot be told are with the day of reading."""
+
+
+def read_file(path: Path, *, settings: Settings, storage: Storage, now: datetime) -> FileDays:
+    """Read an AIS table, and keep what was read of each day beside the day's snapshots.
+
+    Raises:
+        InputError: the file cannot be read as a table with `mmsi`, `lat` and `lon`.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(str(path), error.strerror, "a readable CSV or XLSX file") from error
+    source_id = layout.file_source(hashlib.sha256(data).hexdigest())
+    targets = read_ais_table(data, path.name, now=now, source_id=source_id)
+    days = targets["ais_time"].dt.date.where(targets["ais_time"].notna(), now.date())
+    by_day = {day: rows.reset_index(drop=True) for day, rows in targets.groupby(days)}
+    for day, rows in by_day.items():
+        tables.write_table(storage, layout.ais_file(day, source_id), rows, TARGET_SCHEMA)
+    return FileDays(source_id=source_id, targets=by_day)

@@ -1,0 +1,113 @@
+"""The scenes of a day: which overpasses were imaged, and which scene each target gets. The doors of this stage.
+
+Not here: searching (`search`) and choosing (`matching`).
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
+
+import pandas as pd
+
+from s2chips_core import layout, tables
+from s2chips_core.ais.fixes import FIX_SCHEMA
+from s2chips_core.ais.snapshots import read_snapshots
+from s2chips_core.ais.targets import build_capture_targets
+from s2chips_core.config import Settings
+from s2chips_core.overpasses.plan import OBSERVED_COLUMNS, PLAN_SCHEMA, backfill_plan, of_day, watched_tiles
+from s2chips_core.overpasses.tile_grid import tile_area
+from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
+from s2chips_core.scenes.matching import match_targets
+from s2chips_core.scenes.search import search_areas, search_scenes
+from s2chips_core.storage import Storage
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The plan of a day and what it cost."""
+
+    plan: pd.DataFrame
+    requests: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """The matches of one source of a day and what they cost."""
+
+    matches: pd.DataFrame
+    requests: int
+    seconds: float
+
+
+def plan_day(day: date, *, settings: Settings, storage: Storage, now: datetime) -> Planned:
+    """The overpasses of a day as the archive has them (`backfill`), written as the day's plan."""
+    tiles = watched_tiles(settings.satellite_tracking)
+    start = datetime.combine(day, time_of_day.min, UTC)
+    found = search_areas([tile_area(tile) for tile in tiles], start, start + timedelta(days=1), settings=settings, now=now)
+    observed = pd.DataFrame(
+        [(s.mgrs_tile, s.platform, s.datatake_id, s.datetime) for s in found.scenes], columns=list(OBSERVED_COLUMNS)
+    )
+    observed["datetime"] = pd.to_datetime(observed["datetime"], utc=True).astype("datetime64[ms, UTC]")
+    plan = backfill_plan(observed, tiles, settings.satellite_tracking.satellites, settings.ais.window_min)
+    plan = of_day(plan, day)
+    tables.write_table(storage, layout.plan(day), plan, PLAN_SCHEMA)
+    return Planned(plan=plan, requests=found.requests)
+
+
+def match_capture(
+    day: date,
+    *,
+    settings: Settings,
+    storage: Storage,
+    now: datetime,
+    progress: Callable[[object], None] | None = None,
+) -> Matched:
+    """Match the ships that were recorded on a day."""
+    fixes = read_snapshots(storage, day)
+    targets = build_capture_targets(fixes, source_id=layout.CAPTURE, position_mode=settings.ais.position)
+    return match_source(day, layout.CAPTURE, targets, fixes, settings=settings, storage=storage, now=now, progress=progress)
+
+
+def match_source(
+    day: date,
+    source_id: str,
+    targets: pd.DataFrame,
+    fixes: pd.DataFrame | None,
+    *,
+    settings: Settings,
+    storage: Storage,
+    now: datetime,
+    progress: Callable[[object], None] | None = None,
+) -> Matched:
+    """Search the scenes around the targets, choose one for each, and write the matches of this source of the day.
+
+    Args:
+        day: the AIS day.
+        source_id: the capture or a file.
+        targets: TARGET_SCHEMA.
+        fixes: FIX_SCHEMA, for targets that are placed at the sensing time; none for files.
+        settings: the limits to hold to.
+        storage: where the matches go.
+        now: until when a missing scene may still be published is counted from here.
+        progress: told of what is searched.
+    """
+    began = time.monotonic()
+    usable = targets[targets["invalid_reason"].isna()]
+    points = pd.DataFrame({"lon": usable["ais_lon"], "lat": usable["ais_lat"], "time": usable["ais_time"]})
+    clear = search_scenes(
+        points, settings=settings, now=now, cloud_cover_max=settings.stac.cloud_cover_max, progress=progress
+    )
+    fixes = tables.empty(FIX_SCHEMA) if fixes is None else fixes
+    matches = match_targets(targets, fixes, clear.scenes, [], settings=settings, now=now)
+    requests = clear.requests
+    # Only for ships that got nothing: was anything published at all? It tells a cloudy day from one that is still to come.
+    lost = matches["status"].isin([MatchStatus.PENDING_L2A, MatchStatus.NO_SCENE, MatchStatus.TIME_MISMATCH])
+    if lost.any():
+        again = points[points.index.isin(targets.index[targets["target_id"].isin(matches.loc[lost, "target_id"])])]
+        cloudy = search_scenes(again, settings=settings, now=now, cloud_cover_max=None, progress=progress)
+        matches = match_targets(targets, fixes, clear.scenes, cloudy.scenes, settings=settings, now=now)
+        requests += cloudy.requests
+    tables.write_table(storage, layout.matches_part(day, source_id), matches, MATCH_SCHEMA)
+    return Matched(matches=matches, requests=requests, seconds=time.monotonic() - began)

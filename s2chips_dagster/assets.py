@@ -1,0 +1,184 @@
+"""The seven assets, in the order that data flows.
+
+Each body takes settings and doors from the workspace, calls one function of the core and says what it made. No logic here.
+"""
+
+import time
+from typing import Any
+
+import dagster as dg
+
+from s2chips_core import __version__, layout, tables
+from s2chips_core.config import Settings
+from s2chips_dagster import run_config
+from s2chips_dagster.chipping import chips_metadata, chips_of_source, fetcher_for
+from s2chips_dagster.metadata import counts_table, table_preview, throttled
+from s2chips_dagster.partitions import daily, day_of
+from s2chips_dagster.resources import Workspace
+
+OWNERS = ["team:s2chips"]
+INDEX_CONDITION = (
+    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+)
+"""Fires once when a backfill has ended, not once for each day."""
+
+
+def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """The assets, with the run config's defaults from `settings`."""
+    days = daily(settings.scheduling.first_day)
+    AisConfig = run_config.run_config("AisConfig", settings, run_config.AIS)
+    MatchingConfig = run_config.run_config("MatchingConfig", settings, run_config.MATCHING)
+    ChippingConfig = run_config.run_config("ChippingConfig", settings, run_config.CHIPPING)
+
+    @dg.asset(partitions_def=days, group_name="when", kinds={"stac", "parquet"}, owners=OWNERS)
+    def overpass_plan(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
+        """When each watched tile is imaged on the day, and from when to when AIS is recorded."""
+        from s2chips_core.scenes.day import plan_day
+
+        now = workspace.settings()
+        storage = workspace.storage(now)
+        day = day_of(context.partition_key)
+        planned = plan_day(day, settings=now, storage=storage, now=workspace.clock())
+        return dg.MaterializeResult(
+            metadata={
+                "overpasses": len(planned.plan),
+                "tiles": planned.plan["tile_id"].nunique(),
+                "requests": planned.requests,
+                "path": dg.MetadataValue.path(storage.url(layout.plan(day))),
+                "preview": table_preview(planned.plan, ["tile_id", "satellite", "overpass_time", "imaging", "source"]),
+            }
+        )
+
+    @dg.asset(partitions_def=days, group_name="who", deps=[overpass_plan], kinds={"parquet", "excel"}, owners=OWNERS)
+    def ais_snapshots(
+        context: dg.AssetExecutionContext,
+        config: AisConfig,  # type: ignore[valid-type]
+        workspace: Workspace,
+    ) -> dg.MaterializeResult[Any]:
+        """AIS fixes around the overpasses of the day, one table for each tile."""
+        from s2chips_core.ais.day import record_day
+
+        chosen = workspace.settings(run_config.overrides(config))
+        storage = workspace.storage(chosen)
+        day = day_of(context.partition_key)
+        recorded = record_day(day, settings=chosen, storage=storage)
+        if recorded.ais_source == "synthetic" and recorded.fixes:
+            context.log.warning("AIS of %s is synthetic: for trials, never as ground truth", day)
+        return dg.MaterializeResult(
+            metadata={
+                "ais_source": recorded.ais_source,
+                "fixes": recorded.fixes,
+                "ships": recorded.ships,
+                "snapshots": dg.MetadataValue.json([storage.url(key) for key in recorded.keys]),
+                "path": dg.MetadataValue.path(storage.url(layout.ais_folder(day))),
+            }
+        )
+
+    @dg.asset(partitions_def=days, group_name="what", deps=[ais_snapshots], kinds={"stac", "parquet"}, owners=OWNERS)
+    def scene_matches(
+        context: dg.AssetExecutionContext,
+        config: MatchingConfig,  # type: ignore[valid-type]
+        workspace: Workspace,
+    ) -> dg.MaterializeResult[Any]:
+        """For each ship of the day the best scene, or the reason why there is none."""
+        from s2chips_core.index.day import write_day_tables
+        from s2chips_core.scenes.day import match_capture
+
+        chosen = workspace.settings(run_config.overrides(config))
+        storage = workspace.storage(chosen)
+        day = day_of(context.partition_key)
+        result = match_capture(day, settings=chosen, storage=storage, now=workspace.clock(), progress=throttled(context.log))
+        write_day_tables(day, storage)
+        return dg.MaterializeResult(
+            metadata={
+                "targets": len(result.matches),
+                "matched": int((result.matches["status"] == "matched").sum()),
+                "statuses": dg.MetadataValue.json(result.matches["status"].value_counts().to_dict()),
+                "scenes": result.matches["scene_id"].nunique(),
+                "requests": result.requests,
+                "seconds": round(result.seconds, 3),
+                "path": dg.MetadataValue.path(storage.url(layout.matches_part(day, layout.CAPTURE))),
+                "preview": table_preview(result.matches, ["mmsi", "ship_name", "status", "scene_id", "dt_s", "detail"]),
+            }
+        )
+
+    @dg.asset(partitions_def=days, group_name="cut", deps=[scene_matches], kinds={"geotiff", "python"}, owners=OWNERS)
+    def chips(
+        context: dg.AssetExecutionContext,
+        config: ChippingConfig,  # type: ignore[valid-type]
+        workspace: Workspace,
+    ) -> dg.MaterializeResult[Any]:
+        """The chips of the day's ships, and an outcome for every ship."""
+        chosen = workspace.settings(run_config.overrides(config))
+        if chosen.limits.bind_chips_to_ships:
+            # Matching has let through no more ships than its own cap, and a ship makes one chip at most.
+            chosen = chosen.override({"limits": {"max_ships": None}})
+        storage = workspace.storage(chosen)
+        day = day_of(context.partition_key)
+        with fetcher_for(chosen) as fetcher:
+            result = chips_of_source(day, layout.CAPTURE, chosen, storage, fetcher, workspace.clock, throttled(context.log))
+        context.log.info("%s: %d chips cut, %d kept", day, result.chips_cut, result.chips_kept)
+        return dg.MaterializeResult(metadata=chips_metadata(day, result, storage))
+
+    @dg.asset(partitions_def=days, group_name="keep", deps=[chips], kinds={"geojson"}, owners=OWNERS)
+    def daily_geojson(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
+        """The footprints of each day on which chips of this partition were sensed, as GeoJSON."""
+        from s2chips_core.index.geojson import write_geojson_around
+
+        now = workspace.settings()
+        storage = workspace.storage(now)
+        day = day_of(context.partition_key)
+        written = write_geojson_around(day, storage=storage, search_window_hours=now.stac.search_window_hours)
+        return dg.MaterializeResult(
+            metadata={
+                "footprints": written.get(day, 0),
+                "days": dg.MetadataValue.json({str(d): n for d, n in written.items()}),
+                "path": dg.MetadataValue.path(storage.url(layout.daily_geojson(day))),
+            }
+        )
+
+    @dg.asset(
+        group_name="keep",
+        deps=[chips],
+        kinds={"parquet"},
+        owners=OWNERS,
+        pool="tiles_index",
+        automation_condition=INDEX_CONDITION,
+    )
+    def tiles_index(workspace: Workspace) -> dg.MaterializeResult[Any]:
+        """`indexes/tiles.parquet`: one row for every chip of the dataset, made from the parts of all days."""
+        from s2chips_core.index.tiles import build_tiles_index
+
+        storage = workspace.storage(workspace.settings())
+        result = build_tiles_index(storage)
+        return dg.MaterializeResult(
+            metadata={
+                "chips": result.rows,
+                "parts": result.parts,
+                "seconds": round(result.seconds, 3),
+                "path": dg.MetadataValue.path(storage.url(layout.tiles_index())),
+            }
+        )
+
+    @dg.asset(partitions_def=days, group_name="keep", deps=[chips], kinds={"html"}, owners=OWNERS)
+    def daily_report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
+        """The page of the day: quicklooks, map, outcomes, index."""
+        from s2chips_core.index import outcomes
+        from s2chips_core.index.report import write_report
+
+        storage = workspace.storage(workspace.settings())
+        day = day_of(context.partition_key)
+        began = time.monotonic()
+        key = write_report(day, storage=storage, generated_at=workspace.clock(), software_version=__version__)
+        table = tables.read_table(storage, layout.outcomes(day), outcomes.OUTCOME_SCHEMA)
+        return dg.MaterializeResult(
+            metadata={
+                "page": dg.MetadataValue.path(storage.url(key)),
+                "outcomes": counts_table(outcomes.counts(table)),
+                "seconds": round(time.monotonic() - began, 3),
+            }
+        )
+
+    return [overpass_plan, ais_snapshots, scene_matches, chips, daily_geojson, tiles_index, daily_report]

@@ -1,0 +1,100 @@
+"""Chipping one source of a day, for the asset and for the job that takes a file: the same call, the same metadata."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from s2chips_core import __version__, layout
+from s2chips_core.config import Settings
+from s2chips_core.storage import Storage
+from s2chips_dagster.metadata import counts_table, picture, table_preview
+
+if TYPE_CHECKING:
+    from s2chips_core.fetch import Fetcher
+    from s2chips_core.index.day import DayResult
+
+CONTACT_SHEET_CHIPS = 24
+
+
+@contextlib.contextmanager
+def fetcher_for(settings: Settings) -> Iterator["Fetcher"]:
+    """The HTTP door for pixels, closed at the end."""
+    from s2chips_core.fetch import Fetcher
+
+    with contextlib.closing(Fetcher(settings.stac.allowed_hosts)) as fetcher:
+        yield fetcher
+
+
+def chips_of_source(
+    day: date,
+    source_id: str,
+    settings: Settings,
+    storage: Storage,
+    fetcher: "Fetcher",
+    clock: Callable[[], datetime],
+    progress: Callable[[Any], None],
+) -> "DayResult":
+    """Cut and commit; when the run is cancelled, threads are told to stop before the interruption goes on."""
+    from s2chips_core.index.day import chip_day, write_day_tables
+
+    stop = threading.Event()
+    try:
+        result = chip_day(
+            day,
+            source_id,
+            settings=settings,
+            storage=storage,
+            fetcher=fetcher,
+            clock=clock,
+            software_version=__version__,
+            stop=stop,
+            progress=progress,
+        )
+    finally:
+        stop.set()
+    write_day_tables(day, storage)
+    return result
+
+
+def chips_metadata(day: date, result: "DayResult", storage: Storage) -> dict[str, Any]:
+    """Counts by outcome, previews, the contact sheet, paths and cost."""
+    targets = len(result.outcomes)
+    chipped = result.counts["chipped"]
+    metadata: dict[str, Any] = {
+        "chips": chipped,
+        "chips_cut": result.chips_cut,
+        "chips_kept": result.chips_kept,
+        "targets": targets,
+        "pass_rate": round(chipped / targets, 4) if targets else 0.0,
+        "outcomes": counts_table(result.counts),
+        "seconds": round(result.seconds, 3),
+        "chips_per_second": round(result.chips_per_second, 2),
+        "requests": result.requests,
+        "bytes": result.bytes,
+        "outcomes_path": dg.MetadataValue.path(storage.url(layout.outcomes_part(day, result.source_id))),
+        "preview": table_preview(
+            result.rows, ["chip_id", "mmsi", "ship_name", "split", "gate_verdict", "qa_water_frac", "path"]
+        ),
+        "refusals": table_preview(
+            result.outcomes[result.outcomes["outcome"] != "chipped"], ["mmsi", "ship_name", "outcome", "detail"]
+        ),
+    }
+    if len(result.rows):
+        metadata["contact_sheet"] = picture(contact_sheet_of(result, storage), f"quicklooks of {day}")
+        metadata["path"] = dg.MetadataValue.path(storage.url("chips"))
+    return metadata
+
+
+def contact_sheet_of(result: "DayResult", storage: Storage) -> bytes:
+    """The first quicklooks of the day on one sheet."""
+    from s2chips_core.chips.quicklook import contact_sheet
+
+    tiles = []
+    for row in result.rows.head(CONTACT_SHEET_CHIPS).itertuples():
+        key = row.path.removesuffix(".tif") + "_quicklook.jpg"
+        tiles.append((storage.get(key), str(row.ship_name or row.mmsi), None))
+    return contact_sheet(tiles)

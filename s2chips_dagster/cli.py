@@ -1,0 +1,158 @@
+"""The command line `s2chips`: the short way to the jobs that the Dagster UI runs, on the same instance.
+
+Results go to stdout, logs and progress to stderr. Exit code 0 done, 1 failed, 2 wrong usage. Heavy imports are inside the
+commands, so that --help is quick.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from s2chips_core import __version__
+from s2chips_core.errors import S2ChipsError
+
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    from dotenv import load_dotenv
+
+    load_dotenv(Path.cwd() / ".env")
+    try:
+        return int(options.run(options))
+    except S2ChipsError as error:
+        print(f"s2chips: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("s2chips: stopped", file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="s2chips", description="Chips of ships from Sentinel-2.")
+    parser.add_argument("--version", action="version", version=f"s2chips {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="command")
+
+    run = _command(commands, "run", _run, "plan, AIS, matching, chips, index and report of one day")
+    run.add_argument("--date", type=_day, help="the day, YYYY-MM-DD (default: lag_days ago)")
+    run.add_argument("--max-ships", type=_count, help="most AIS targets to try")
+    run.add_argument("--max-chips", type=_count, help="most chips to make")
+
+    file = _command(commands, "chip-from-file", _chip_from_file, "chip the ships of a CSV or XLSX file")
+    file.add_argument("file", type=Path, help="the table: mmsi, lat, lon and, better, overpass_time")
+    file.add_argument("--max-chips", type=_count, help="most chips to make")
+
+    plan = _command(commands, "predict-overpasses", _predict, "the overpass plan of the coming or past days as CSV")
+    plan.add_argument("--out", type=Path, help="the CSV to write (default: stdout)")
+    plan.add_argument("--start", type=_day, help="first day, YYYY-MM-DD (default: backfill_days ago)")
+    plan.add_argument("--days", type=_count, help="how many days (default: backfill_days)")
+
+    demo = commands.add_parser("demo", help="two days offline, on the embedded archive")
+    demo.set_defaults(run=_demo)
+    demo.add_argument("--folder", type=Path, default=Path("demo"), help="where the archive and the dataset go")
+    demo.add_argument("--ui", action="store_true", help="then open the demo in the Dagster UI")
+    demo.add_argument("--port", type=int, default=3000, help="port of the UI")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.add_argument("--config", type=Path, help="configuration file (default: S2CHIPS_CONFIG, config/config.yaml)")
+    command.set_defaults(run=run)
+    return command
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day: expected YYYY-MM-DD") from error
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count: expected a whole number from 1")
+    return int(text)
+
+
+def _config_file(options: argparse.Namespace) -> Path:
+    from s2chips_core.config import config_path
+
+    if options.config:
+        os.environ["S2CHIPS_CONFIG"] = str(options.config)
+    return config_path(os.environ)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from datetime import timedelta
+
+    from s2chips_dagster.runs import Runs
+
+    runs = Runs(_config_file(options))
+    day = options.date or (runs.now().date() - timedelta(days=runs.settings.scheduling.lag_days))
+    limits: dict[str, Any] = {}
+    if options.max_chips is not None:
+        limits = {"bind_chips_to_ships": False, "max_chips": options.max_chips}
+    config = {
+        "scene_matches": {"limits": {"max_ships": options.max_ships}} if options.max_ships is not None else {},
+        "chips": {"limits": limits} if limits else {},
+    }
+    if not runs.run_day(day, config) or not runs.index():
+        return FAILED
+    runs.print_day(day)
+    return DONE
+
+
+def _chip_from_file(options: argparse.Namespace) -> int:
+    from s2chips_dagster.runs import Runs
+
+    runs = Runs(_config_file(options))
+    limits = {"bind_chips_to_ships": False, "max_chips": options.max_chips} if options.max_chips is not None else {}
+    days = runs.chip_file(options.file.resolve(), {"limits": limits} if limits else {})
+    if days is None:
+        return FAILED
+    for day in days:
+        runs.print_day(day)
+    return DONE
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from datetime import timedelta
+
+    import pandas as pd
+
+    from s2chips_core.scenes.day import plan_day
+    from s2chips_dagster.runs import Runs
+
+    runs = Runs(_config_file(options))
+    count = options.days or runs.settings.satellite_tracking.backfill_days
+    start = options.start or (runs.now().date() - timedelta(days=count))
+    plans = []
+    for n in range(count):
+        day = start + timedelta(days=n)
+        plans.append(plan_day(day, settings=runs.settings, storage=runs.storage, now=runs.now()).plan)
+        print(f"{day}: {len(plans[-1])} overpasses", file=sys.stderr)
+    text = pd.concat(plans).to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(text, encoding="utf-8")
+        print(options.out)
+    else:
+        print(text, end="")
+    return DONE
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from s2chips_dagster.demo import run_demo
+
+    return DONE if run_demo(options.folder.resolve(), ui=options.ui, port=options.port) else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

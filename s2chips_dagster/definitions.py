@@ -1,0 +1,47 @@
+"""The code location: one function builds it, so that tests and the demo can give it other resources."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from s2chips_core.config import config_path, load_settings
+from s2chips_dagster.assets import build_assets
+from s2chips_dagster.checks import build_checks
+from s2chips_dagster.file_job import build_file_job
+from s2chips_dagster.jobs import build_jobs
+from s2chips_dagster.resources import Workspace
+
+
+def build_definitions(config_file: Path, *, now: str = "") -> dg.Definitions:
+    """Everything Dagster knows of s2chips.
+
+    Args:
+        config_file: the YAML file; its values are the defaults of run config.
+        now: a fixed time instead of the clock, ISO 8601.
+
+    Raises:
+        ConfigError: the file says something that cannot be.
+    """
+    settings = load_settings(config_file, os.environ)
+    assets = build_assets(settings)
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=build_checks(assets, settings),
+        jobs=[*build_jobs(), build_file_job(settings)],
+        sensors=[
+            dg.AutomationConditionSensorDefinition(
+                "index_automation",
+                target=dg.AssetSelection.assets("tiles_index"),
+                default_status=dg.DefaultSensorStatus.RUNNING,
+            )
+        ],
+        resources={"workspace": Workspace(config_file=str(config_file), now=now)},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The code location `s2chips`, with the configuration file that `S2CHIPS_CONFIG` names."""
+    return build_definitions(config_path(os.environ))

@@ -1,0 +1,73 @@
+"""The job that chips the rows of an AIS file: read, match and chip each day of the file, then the index.
+
+Not partitioned: a file may hold several days. Each day's chips are reported as a materialisation of that partition.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field, create_model
+
+from s2chips_core.config import Settings
+from s2chips_dagster import run_config
+from s2chips_dagster.chipping import chips_metadata, chips_of_source, fetcher_for
+from s2chips_dagster.metadata import throttled
+from s2chips_dagster.resources import Workspace
+
+
+def build_file_job(settings: Settings) -> dg.JobDefinition:
+    """`chip_from_ais_file`, with the run config's defaults from `settings`."""
+    sections = run_config.merge(run_config.MATCHING, run_config.CHIPPING)
+    Options = run_config.run_config("FileOptions", settings, sections)
+    FileConfig: Any = create_model(
+        "FileConfig",
+        __base__=Options,
+        path=(str, Field(description="The CSV or XLSX file of AIS positions: mmsi, lat, lon and, better, overpass_time.")),
+    )
+
+    @dg.op(name="chip_ais_file")
+    def chip_ais_file(context: dg.OpExecutionContext, config: FileConfig, workspace: Workspace) -> None:  # type: ignore[valid-type]
+        """Chip every row of the file; rows that are no target are reported as `invalid_ais`."""
+        chip_file(context, Path(config.path), run_config.overrides(config), workspace)  # type: ignore[attr-defined]
+
+    @dg.job(name="chip_from_ais_file", description="Chip the ships of a CSV or XLSX file.")
+    def chip_from_ais_file() -> None:
+        chip_ais_file()
+
+    return chip_from_ais_file
+
+
+def chip_file(
+    context: dg.OpExecutionContext, path: Path, overrides: dict[str, dict[str, Any]], workspace: Workspace
+) -> None:
+    """Every stage for every day of one file."""
+    from s2chips_core import __version__
+    from s2chips_core.ais.day import read_file
+    from s2chips_core.index.geojson import write_geojson_around
+    from s2chips_core.index.report import write_report
+    from s2chips_core.index.tiles import build_tiles_index
+    from s2chips_core.scenes.day import match_source
+
+    settings = workspace.settings(overrides)
+    storage = workspace.storage(settings)
+    days = read_file(path, settings=settings, storage=storage, now=workspace.clock())
+    context.log.info("%s: %d days", path.name, len(days.targets))
+    with fetcher_for(settings) as fetcher:
+        for day, targets in days.targets.items():
+            match_source(day, days.source_id, targets, None, settings=settings, storage=storage, now=workspace.clock())
+            result = chips_of_source(
+                day, days.source_id, settings, storage, fetcher, workspace.clock, throttled(context.log)
+            )
+            write_geojson_around(day, storage=storage, search_window_hours=settings.stac.search_window_hours)
+            write_report(day, storage=storage, generated_at=workspace.clock(), software_version=__version__)
+            context.log_event(
+                dg.AssetMaterialization(
+                    asset_key="chips",
+                    partition=day.isoformat(),
+                    description=f"{path.name}: {result.counts['chipped']} chips of {len(result.outcomes)} rows",
+                    metadata=chips_metadata(day, result, storage),
+                )
+            )
+    index = build_tiles_index(storage)
+    context.log_event(dg.AssetMaterialization(asset_key="tiles_index", metadata={"chips": index.rows, "parts": index.parts}))

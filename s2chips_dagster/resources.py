@@ -1,0 +1,43 @@
+"""What an asset body needs from outside: the settings, the dataset, the archive and the clock.
+
+Everything is made when it is asked for, so that loading the code location reads one YAML file and nothing else.
+"""
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from s2chips_core.config import Settings, load_settings
+from s2chips_core.storage import Storage, open_storage
+
+NOW_VARIABLE = "S2CHIPS_NOW"
+
+
+class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """One configuration file and what follows from it."""
+
+    config_file: str
+    """The YAML file."""
+    now: str = ""
+    """A fixed time (ISO 8601) instead of the clock: for the demo and for tests."""
+
+    def settings(self, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
+        """The settings of the file, with the run's own values in place of some; ConfigError names what is wrong."""
+        settings = load_settings(Path(self.config_file), os.environ)
+        return settings.override(overrides) if overrides else settings
+
+    def storage(self, settings: Settings) -> Storage:
+        """The dataset."""
+        return open_storage(settings.storage.dataset_root)
+
+    def clock(self) -> datetime:
+        """The time, aware UTC."""
+        fixed = self.now or os.environ.get(NOW_VARIABLE, "")
+        if fixed:
+            moment = datetime.fromisoformat(fixed)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return datetime.now(UTC)

@@ -1,0 +1,94 @@
+"""Runs of the jobs from the command line: in this process, on the instance that the Dagster UI shows."""
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from s2chips_core import layout, tables
+from s2chips_core.config import load_settings
+from s2chips_dagster.definitions import build_definitions
+from s2chips_dagster.resources import Workspace
+
+HOME_VARIABLE = "DAGSTER_HOME"
+
+
+class Runs:
+    """The jobs of one configuration file."""
+
+    def __init__(self, config_file: Path, *, now: str = "") -> None:
+        self.definitions = build_definitions(config_file, now=now)
+        self.workspace = Workspace(config_file=str(config_file), now=now)
+        self.settings = load_settings(config_file, os.environ)
+        self.storage = self.workspace.storage(self.settings)
+        _find_home()
+
+    def now(self) -> datetime:
+        """The time that the runs see."""
+        return self.workspace.clock()
+
+    def run_day(self, day: date, config: Mapping[str, Mapping[str, Any]]) -> bool:
+        """`run_day` for one day; run config by asset. Whether it succeeded."""
+        return self._execute("run_day", _ops(config), partition_key=day.isoformat())
+
+    def chip_day(self, day: date, config: Mapping[str, Mapping[str, Any]]) -> bool:
+        """`chip_day`: match and chip what was recorded. Whether it succeeded."""
+        return self._execute("chip_day", _ops(config), partition_key=day.isoformat())
+
+    def index(self) -> bool:
+        """Make `tiles.parquet`. Whether it succeeded."""
+        return self._execute("index_tiles", {})
+
+    def chip_file(self, path: Path, config: Mapping[str, Any]) -> list[date] | None:
+        """`chip_from_ais_file`; the days it touched, or none when it failed."""
+        from s2chips_core.ais.day import read_file
+
+        days = read_file(path, settings=self.settings, storage=self.storage, now=self.now())
+        ops = {"chip_ais_file": {"config": {"path": str(path), **config}}}
+        return sorted(days.targets) if self._execute("chip_from_ais_file", {"ops": ops}) else None
+
+    def print_day(self, day: date) -> None:
+        """What became of the ships of a day, and where to look: to stdout."""
+        from s2chips_core.index.outcomes import OUTCOME_SCHEMA, counts
+
+        outcomes = tables.read_table(self.storage, layout.outcomes(day), OUTCOME_SCHEMA)
+        told = ", ".join(f"{count} {name}" for name, count in counts(outcomes).items() if count)
+        print(f"{day}: {len(outcomes)} targets: {told or 'none'}")
+        for what, key in (("page", layout.report(day)), ("footprints", layout.daily_geojson(day))):
+            if self.storage.exists(key):
+                print(f"  {what}: {self.storage.url(key)}")
+        print(f"  index: {self.storage.url(layout.tiles_index())}")
+
+    def _execute(self, job: str, run_config: dict[str, Any], partition_key: str | None = None) -> bool:
+        with dg.DagsterInstance.get() as instance:
+            result = self.definitions.resolve_job_def(job).execute_in_process(
+                run_config={**run_config, "loggers": {"console": {"config": {"log_level": "INFO"}}}},
+                partition_key=partition_key,
+                instance=instance,
+                raise_on_error=False,
+            )
+        for event in result.all_events:
+            if event.is_step_failure:
+                print(f"s2chips: {event.step_key}: {_cause(event.step_failure_data.error)}", file=sys.stderr)
+        return result.success
+
+
+def _ops(config: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {"ops": {name: {"config": dict(values)} for name, values in config.items() if values}}
+
+
+def _find_home() -> None:
+    """Use the checkout as DAGSTER_HOME when none is named, so that the UI started there shows these runs."""
+    if not os.environ.get(HOME_VARIABLE) and (Path.cwd() / "dagster.yaml").is_file():
+        os.environ[HOME_VARIABLE] = str(Path.cwd())
+
+
+def _cause(error: Any) -> str:
+    """The innermost message: what the project itself said, without Dagster's wrapping."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "failed"

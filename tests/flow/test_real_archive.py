@@ -1,0 +1,108 @@
+"""A real case: real pixels and real ships of tile 32VPH, through the job that chips a file.
+
+Both collections describe the same pixels, without and with the +1000 of baseline 04.00. Every row of the AIS table must be
+accounted for, the chips of both must be the same, and they must be what rasterio itself reads.
+"""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+from rasterio.windows import Window
+
+from s2chips_core import layout, tables
+from s2chips_core.index.outcomes import OUTCOME_SCHEMA
+from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.sandbox.server import serve
+from s2chips_dagster.runs import Runs
+from tests.flow.conftest import MakeRuns
+
+pytestmark = pytest.mark.shared_data
+
+DAY = date(2022, 8, 25)
+NOW = "2022-09-30T00:00:00Z"
+ROWS = 227
+
+
+def chip_table(runs: Runs, table: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    assert runs.chip_file(table, {}) == [DAY]
+    outcomes = tables.read_table(runs.storage, layout.outcomes(DAY), OUTCOME_SCHEMA)
+    index = tables.read_table(runs.storage, layout.tiles_index(), INDEX_SCHEMA)
+    return outcomes, index
+
+
+def pixels(runs: Runs, path: str) -> tuple[np.ndarray, tuple[float, ...], tuple[str, ...]]:
+    with rasterio.open(runs.storage.url(path)) as chip:
+        return chip.read(), tuple(chip.transform)[:6], chip.descriptions
+
+
+@pytest.fixture
+def both(shared_data: Path, make_runs: MakeRuns) -> dict[str, tuple[Runs, pd.DataFrame, pd.DataFrame]]:
+    folder = shared_data / "archive-32VPH"
+    made = {}
+    with serve(folder) as served:
+        for collection in ("sentinel-2-l2a", "sentinel-2-c1-l2a"):
+            runs = make_runs(
+                served,
+                now=NOW,
+                name=collection,
+                stac={"collection": collection},
+                tiling={"include_swir": True},
+                # Only 1.28 km around each ship has pixels in this archive, a quarter of a chip.
+                gate={"max_nodata_frac": 1.0},
+            )
+            made[collection] = (runs, *chip_table(runs, folder / "ais.csv"))
+    return made
+
+
+def test_real_ships(shared_data: Path, both: dict[str, tuple[Runs, pd.DataFrame, pd.DataFrame]]) -> None:
+    folder = shared_data / "archive-32VPH"
+    runs, outcomes, index = both["sentinel-2-l2a"]
+    c1_runs, c1_outcomes, c1_index = both["sentinel-2-c1-l2a"]
+
+    # Every row is accounted for, once.
+    assert sorted(outcomes["row_number"]) == list(range(2, ROWS + 2))
+    table = pd.read_csv(folder / "ais.csv")
+    table["row_number"] = table.index + 2
+    seen = outcomes.merge(table[["row_number", "has_pixels", "mmsi"]], on="row_number", suffixes=("", "_table"))
+    assert len(seen) == ROWS
+    assert set(seen.loc[seen["outcome"] == "chipped", "has_pixels"]) == {True}
+    assert (seen.loc[seen["mmsi_table"] < 100_000_000, "outcome"] == "invalid_ais").all()
+
+    # The +1000 makes no difference to a chip, and is recorded.
+    assert (outcomes["outcome"].to_list(), len(index)) == (c1_outcomes["outcome"].to_list(), len(c1_index))
+    assert set(index["boa_offset_dn"]) == {0}
+    assert set(c1_index["boa_offset_dn"]) == {-1000}
+    pairs = index.merge(c1_index, on="mmsi", suffixes=("", "_c1"))
+    assert len(pairs) == len(index) >= 20
+    for row in pairs.itertuples():
+        mine, transform, names = pixels(runs, row.path)
+        assert names == ("B02", "B03", "B04", "B08", "B11", "B12")
+        np.testing.assert_array_equal(mine, pixels(c1_runs, row.path_c1)[0])
+        compare_with_rasterio(folder, mine, transform)
+
+    check_ships_are_in_the_middle(runs, index)
+
+
+def compare_with_rasterio(folder: Path, mine: np.ndarray, transform: tuple[float, ...]) -> None:
+    """The 10 m bands of a chip are, bit for bit, rasterio's own window read as reflectance."""
+    for number, band in enumerate(("B02", "B03", "B04", "B08")):
+        with rasterio.open(folder / f"{band}.tif") as scene:
+            col_off = round((transform[2] - scene.transform.c) / 10)
+            row_off = round((scene.transform.f - transform[5]) / 10)
+            dn = scene.read(1, window=Window(col_off, row_off, 256, 256), boundless=True, fill_value=0)
+        reflectance = np.clip(dn.astype(np.float32) / np.float32(10_000), np.float32(0.0001), np.float32(1))
+        np.testing.assert_array_equal(mine[number], np.where(dn == 0, np.float32(0), reflectance))
+
+
+def check_ships_are_in_the_middle(runs: Runs, index: pd.DataFrame) -> None:
+    """In the central 64 px the brightest NIR pixel is within 12 px of the ship's own in nearly every chip."""
+    near = 0
+    for path in index["path"]:
+        nir = pixels(runs, path)[0][3][96:160, 96:160]
+        row, col = np.unravel_index(int(nir.argmax()), nir.shape)
+        near += np.hypot(row - 32, col - 32) <= 12
+    assert near >= 18, f"{near} of {len(index)}"
