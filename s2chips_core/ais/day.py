@@ -62,14 +62,14 @@ def synthetic_fixes_of_plan(plan: pd.DataFrame, settings: Settings) -> pd.DataFr
     return tables.concat(
         [
             synthetic_fixes(
-                row.tile_id,
-                tile_area(row.tile_id, AREA_MARGIN_DEG),
-                row.overpass_time.to_pydatetime(),
+                tile_id,
+                tile_area(tile_id, AREA_MARGIN_DEG),
+                overpass_time.to_pydatetime(),
                 ships=settings.ais.synthetic_ships_per_tile,
                 seed=settings.ais.synthetic_seed,
                 window_min=settings.ais.window_min,
             )
-            for row in plan.itertuples()
+            for tile_id, overpass_time in zip(plan["tile_id"], plan["overpass_time"], strict=True)
         ],
         FIX_SCHEMA,
     )

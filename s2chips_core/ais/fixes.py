@@ -4,6 +4,8 @@ Here: the schema and what AIS calls "not available". Not here: where fixes come 
 and where a ship was in between (`position`).
 """
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from s2chips_core.tables import TIMESTAMP
@@ -36,3 +38,28 @@ COG_NOT_AVAILABLE_DEG = 360.0
 HEADING_NOT_AVAILABLE_DEG = 511
 LAT_NOT_AVAILABLE_DEG = 91.0
 LON_NOT_AVAILABLE_DEG = 181.0
+
+
+Floats = npt.NDArray[np.float64]
+
+
+def available_sog_kn(sog_kn: Floats) -> Floats:
+    """Speeds with NaN where AIS says "not available" (102.3) or where no transponder could have sent the number."""
+    return np.where((sog_kn >= 0) & (sog_kn < SOG_NOT_AVAILABLE_KN - 0.05), sog_kn, np.nan)
+
+
+def available_cog_deg(cog_deg: Floats) -> Floats:
+    """Courses in [0, 360) with NaN where AIS says "not available" (360) or where the number is none."""
+    return np.where((cog_deg >= 0) & (cog_deg < COG_NOT_AVAILABLE_DEG), cog_deg, np.nan)
+
+
+def available_heading_deg(heading_deg: Floats) -> Floats:
+    """Headings in [0, 360) with NaN where AIS says "not available" (511) or where the number is none; 360 is north."""
+    north = np.where(heading_deg == 360.0, 0.0, heading_deg)
+    return np.where((north >= 0) & (north < 360.0), north, np.nan)
+
+
+def on_earth(lat: Floats, lon: Floats) -> npt.NDArray[np.bool_]:
+    """Where a position is one: latitude within ±90, longitude within ±180; so not AIS's 91 and 181, and not NaN."""
+    here: npt.NDArray[np.bool_] = (np.abs(lat) <= 90.0) & (np.abs(lon) <= 180.0)
+    return here

@@ -33,6 +33,7 @@ def test_one_row_for_each_tile_and_datatake() -> None:
         ("30STF", "S2B"),
         ("29SQA", "S2B"),
         ("30STF", "S2C"),
+        ("29SQA", "S2B"),
     ]
     first = plan.iloc[0]
     assert first["absolute_orbit"] == 44924

@@ -1,0 +1,269 @@
+"""AIS tables that people bring: CSV or XLSX -> one target for every row, bad rows with the reason.
+
+Here: which column is which, and what a row must say. Not here: encodings and spreadsheets (`table_cells`).
+"""
+
+import re
+from datetime import date, datetime, time
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from s2chips_core import tables
+from s2chips_core.ais.fixes import (
+    LAT_NOT_AVAILABLE_DEG,
+    LON_NOT_AVAILABLE_DEG,
+    Floats,
+    available_cog_deg,
+    available_heading_deg,
+    available_sog_kn,
+    on_earth,
+)
+from s2chips_core.ais.ship_types import ship_type_name
+from s2chips_core.ais.table_cells import Cells, excel_days_to_unix_ms, read_cells
+from s2chips_core.ais.targets import TARGET_SCHEMA, ship_mmsi_problem
+from s2chips_core.errors import InputError
+
+REQUIRED_COLUMNS = ("mmsi", "lat", "lon")
+DANISH_TIME = "# timestamp"
+"""The time column of the Danish Maritime Authority, the only one read as day/month/year."""
+COLUMN_ALIASES: dict[str, tuple[str, ...]] = {
+    "mmsi": (),
+    "lat": ("latitude",),
+    "lon": ("longitude", "lng"),
+    "overpass_time": ("overpass_time utc", "basedatetime", "base_date_time", DANISH_TIME, "timestamp", "time"),
+    "captured_time": ("time utc",),
+    "source": ("ais_source",),
+    "notes": (),
+    "sog": ("sog_kn",),
+    "cog": ("cog_deg",),
+    "heading": ("heading_deg",),
+    "ship_name": ("name", "vesselname", "vessel_name"),
+    "ship_type": ("ship type", "vesseltype", "vessel_type"),
+    "length": ("length_m",),
+    "width": ("width_m", "beam"),
+}
+"""Column -> other names for it: those of this project's own tables, MarineCadastre, the Danish Maritime Authority and
+aisstream recorders. Compared in lower case without surrounding spaces; the name on the left wins, then the order here."""
+
+_MISSING = frozenset(("", "nan", "nat", "none", "null", "n/a", "#n/a", "na", "-", "unknown", "undefined"))
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
+_ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:?\d{2}.*)?|\d{8}T\d{4}.*"
+_FIRST_YEAR, _LAST_YEAR = 1970, 2100
+_EXCEL_DAYS = (25_569.0, 73_415.0)
+"""Numbers that mean a date in a time column of a spreadsheet: 1970 to 2100."""
+
+
+def read_ais_table(data: bytes, filename: str, *, now: datetime, source_id: str) -> pd.DataFrame:
+    """One target for every data row of the file, in its order; bad rows carry `invalid_reason`.
+
+    A row without `overpass_time` gets `now` and `time_inferred`. `ais_time` is the row's `captured_time` where it has one,
+    else its `overpass_time`. Times without offset are UTC. Speeds, courses, headings, lengths and widths that are no number
+    or that AIS calls "not available" become null; MMSI, place and time must be right. Rows marked synthetic stay so.
+
+    Args:
+        data: the file's bytes.
+        filename: for errors.
+        now: aware.
+        source_id: of the file, see `layout.file_source`.
+
+    Returns:
+        TARGET_SCHEMA.
+
+    Raises:
+        InputError: no table, or a required column is missing.
+    """
+    cells = read_cells(data, filename, lambda header: len(_columns(header)) if _has_required(header) else 0)
+    columns = _columns(cells.header)
+    if not _has_required(cells.header):
+        raise InputError(filename, f"columns {cells.header}", f"at least {', '.join(REQUIRED_COLUMNS)} in the first row")
+    twice = sorted(
+        name for name in columns if [_plain(title) for title in cells.header].count(_plain(cells.header[columns[name]])) > 1
+    )
+    if twice:
+        raise InputError(filename, f"two columns for {', '.join(twice)}: {cells.header}", "each column once")
+
+    def column(name: str) -> list[object]:
+        at = columns.get(name)
+        return [None if at is None or at >= len(row) else row[at] for row in cells.rows]
+
+    rows = len(cells.rows)
+    problems: list[list[str]] = [[] for _ in range(rows)]
+    for row, line in enumerate(cells.rows):
+        if len(line) > len(cells.header) and any(cell not in (None, "") for cell in line[len(cells.header) :]):
+            problems[row].append(f"has {len(line)} cells where the header has {len(cells.header)}")
+    mmsi = _parse_mmsi(column("mmsi"), problems)
+    lat, lon = _parse_place(column("lat"), column("lon"), problems)
+    danish = "overpass_time" in columns and _plain(cells.header[columns["overpass_time"]]) == DANISH_TIME
+    overpass_time, overpass_given = _parse_times("overpass_time", column("overpass_time"), cells, danish, problems)
+    captured_time, captured_given = _parse_times("captured_time", column("captured_time"), cells, False, problems)
+    inferred = ~overpass_given
+    moment = np.datetime64(pd.Timestamp(now).tz_convert("UTC").tz_localize(None).as_unit("ms"))
+    overpass_time = np.where(inferred, moment, overpass_time)
+    ais_time = np.where(captured_given, captured_time, overpass_time)
+    synthetic = np.array([str(cell).strip().lower() == "synthetic" for cell in column("source")], dtype=bool)
+    frame = pd.DataFrame(
+        {
+            "target_id": [f"row-{number}" for number in cells.row_numbers],
+            "source_id": source_id,
+            "mmsi": pd.array(mmsi, dtype="Int64"),
+            "overpass_time": pd.DatetimeIndex(overpass_time.astype("datetime64[ms]")).tz_localize("UTC"),
+            "ais_time": pd.DatetimeIndex(ais_time.astype("datetime64[ms]")).tz_localize("UTC"),
+            "ais_lat": lat,
+            "ais_lon": lon,
+            "ais_source": np.where(synthetic, "synthetic", "file"),
+            "position_mode": "as_reported",
+            "ship_name": [_name(cell) for cell in column("ship_name")],
+            "ship_type": [_ship_type(cell) for cell in column("ship_type")],
+            "length_m": _positive(_numbers(column("length"))),
+            "width_m": _positive(_numbers(column("width"))),
+            "heading_deg": available_heading_deg(_numbers(column("heading"))),
+            "sog_kn": available_sog_kn(_numbers(column("sog"))),
+            "cog_deg": available_cog_deg(_numbers(column("cog"))),
+            "row_number": cells.row_numbers,
+            "time_inferred": inferred,
+            "invalid_reason": [
+                f"row {number}: {'; '.join(found)}" if found else None
+                for number, found in zip(cells.row_numbers, problems, strict=True)
+            ],
+        }
+    )
+    return tables.to_frame(tables.conform(frame, TARGET_SCHEMA, filename))
+
+
+def _plain(title: str) -> str:
+    return title.strip().lower()
+
+
+def _columns(header: list[str]) -> dict[str, int]:
+    """Column -> its place in the header."""
+    titles = [_plain(title) for title in header]
+    found = {}
+    for name, aliases in COLUMN_ALIASES.items():
+        title = next((title for title in (name, *aliases) if title in titles), None)
+        if title is not None:
+            found[name] = titles.index(title)
+    return found
+
+
+def _has_required(header: list[str]) -> bool:
+    return set(REQUIRED_COLUMNS) <= set(_columns(header))
+
+
+def _is_missing(cell: object) -> bool:
+    return cell is None or (isinstance(cell, str) and cell.strip().lower() in _MISSING)
+
+
+def _number(cell: object) -> float:
+    """NaN where the cell is no finite number. A single comma without a point is a decimal comma."""
+    if isinstance(cell, int | float) and not isinstance(cell, bool):
+        return float(cell) if abs(cell) < 1e300 else np.nan
+    if not isinstance(cell, str):
+        return np.nan
+    text = cell.strip().lstrip("'").replace("\N{MINUS SIGN}", "-")
+    if "." not in text and text.count(",") == 1:
+        text = text.replace(",", ".")
+    return float(text) if _NUMBER.fullmatch(text) and abs(float(text)) < 1e300 else np.nan
+
+
+def _numbers(cells: list[object]) -> Floats:
+    return np.array([_number(cell) for cell in cells], dtype=np.float64)
+
+
+def _positive(values: Floats) -> Floats:
+    return np.where(values > 0, values, np.nan)
+
+
+def _parse_mmsi(cells: list[object], problems: list[list[str]]) -> list[int | None]:
+    found: list[int | None] = []
+    for cell, number, row_problems in zip(cells, _numbers(cells), problems, strict=True):
+        mmsi = int(number) if 0 <= number < 1e10 and number == int(number) else None
+        found.append(mmsi)
+        if _is_missing(cell):
+            row_problems.append("mmsi is missing")
+        elif mmsi is None:
+            row_problems.append(f"mmsi {_shown(cell)} is no whole number of nine digits")
+        elif (problem := ship_mmsi_problem(mmsi)) is not None:
+            row_problems.append(problem)
+    return found
+
+
+def _parse_place(lat_cells: list[object], lon_cells: list[object], problems: list[list[str]]) -> tuple[Floats, Floats]:
+    lat, lon = _numbers(lat_cells), _numbers(lon_cells)
+    sound = on_earth(lat, lon)
+    for row in np.flatnonzero(~sound):
+        for name, cell, value, limit, not_available in (
+            ("lat", lat_cells[row], lat[row], 90, LAT_NOT_AVAILABLE_DEG),
+            ("lon", lon_cells[row], lon[row], 180, LON_NOT_AVAILABLE_DEG),
+        ):
+            if _is_missing(cell):
+                problems[row].append(f"{name} is missing")
+            elif np.isnan(value):
+                problems[row].append(f"{name} {_shown(cell)} is no number")
+            elif value == not_available:
+                problems[row].append(f"{name} {value:g} is what AIS sends when it does not know")
+            elif abs(value) > limit:
+                problems[row].append(f"{name} {value:g} is not within ±{limit}")
+    return np.where(sound, lat, np.nan), np.where(sound, lon, np.nan)
+
+
+def _parse_times(
+    name: str, cells: list[object], table: Cells, danish: bool, problems: list[list[str]]
+) -> tuple[npt.NDArray[np.datetime64], npt.NDArray[np.bool_]]:
+    """Times, NaT where there is none, and where the cell says something."""
+    given = np.array([not _is_missing(cell) for cell in cells], dtype=bool)
+    times = np.full(len(cells), np.datetime64("NaT"), dtype="datetime64[ms]")
+
+    texts = np.array([isinstance(cell, str) for cell in cells], dtype=bool) & given
+    text = pd.Series(
+        [str(cell).upper() if is_text else None for cell, is_text in zip(cells, texts, strict=True)], dtype=object
+    )
+    if texts.any():
+        # Go's form "2026-03-30 01:18:46.067018882 +0000 UTC" is ISO 8601 but for the spaces and the name.
+        text = text.str.replace(r"\s*(UTC|GMT)$", "", regex=True).str.replace(r"\s+([+-]\d\d:?\d\d)$", r"\1", regex=True)
+        if danish:
+            parsed = pd.to_datetime(text, format="%d/%m/%Y %H:%M:%S", utc=True, errors="coerce")
+        else:
+            parsed = pd.to_datetime(
+                text.where(text.str.fullmatch(_ISO, na=False)), format="ISO8601", utc=True, errors="coerce"
+            )
+        times = np.where(texts, parsed.to_numpy(dtype="datetime64[ms]"), times)
+
+    for row in np.flatnonzero(given & ~texts):
+        cell = cells[row]
+        if isinstance(cell, datetime):
+            stamp = pd.Timestamp(cell).as_unit("ms")
+            times[row] = np.datetime64(stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo else stamp, "ms")
+        elif isinstance(cell, date):
+            times[row] = np.datetime64(datetime.combine(cell, time.min), "ms")
+        elif table.excel_epoch is not None and _EXCEL_DAYS[0] <= (days := _number(cell)) <= _EXCEL_DAYS[1]:
+            times[row] = np.datetime64(round(excel_days_to_unix_ms(table.excel_epoch) + days * 86_400_000.0), "ms")
+
+    years = times.astype("datetime64[Y]").astype(np.int64) + 1970
+    times[(years < _FIRST_YEAR) | (years > _LAST_YEAR)] = np.datetime64("NaT")
+    expected = "dd/mm/yyyy hh:mm:ss" if danish else "ISO 8601, such as 2025-10-27T10:27:00Z"
+    for row in np.flatnonzero(given & np.isnat(times)):
+        problems[row].append(f"{name} {_shown(cells[row])} is no time ({expected})")
+    return times, given
+
+
+def _name(cell: object) -> str | None:
+    """Without AIS's padding: everything from the first @ on."""
+    if cell is None or _is_missing(cell):
+        return None
+    return str(cell).split("@")[0].strip() or None
+
+
+def _ship_type(cell: object) -> str | None:
+    if _is_missing(cell):
+        return None
+    number = _number(cell)
+    if np.isnan(number):
+        return _name(cell)
+    return ship_type_name(int(number)) if 0 <= number < 100 else None
+
+
+def _shown(cell: object) -> str:
+    text = repr(cell) if isinstance(cell, str) else str(cell)
+    return text if len(text) <= 60 else text[:57] + "..."

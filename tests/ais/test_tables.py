@@ -1,0 +1,376 @@
+"""AIS tables that people bring: every row comes back, good or with its reason."""
+
+import csv
+import gzip
+import io
+import time
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s2chips_core import tables
+from s2chips_core.ais.tables import COLUMN_ALIASES, read_ais_table
+from s2chips_core.ais.targets import TARGET_SCHEMA
+from s2chips_core.errors import InputError
+
+NOW = datetime(2026, 3, 30, 12, 0, 0, 500_000, tzinfo=UTC)
+
+
+def _read(text: str | bytes, filename: str = "ships.csv") -> pd.DataFrame:
+    return read_ais_table(text.encode() if isinstance(text, str) else text, filename, now=NOW, source_id="file-abc")
+
+
+def _xlsx(*rows: list[object]) -> bytes:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    sink = io.BytesIO()
+    book.save(sink)
+    return sink.getvalue()
+
+
+def _csv(*rows: list[object], delimiter: str = ",") -> bytes:
+    sink = io.StringIO(newline="")
+    csv.writer(sink, delimiter=delimiter).writerows(rows)
+    return sink.getvalue().encode()
+
+
+def _reason(cells: str, header: str = "mmsi,lat,lon,overpass_time") -> str | None:
+    reason: str | None = _read(f"{header}\n{cells}\n")["invalid_reason"][0]
+    return reason
+
+
+# --- the contract's own example
+
+
+def test_the_example_of_the_guide() -> None:
+    targets = _read(
+        "mmsi,lat,lon,overpass_time\n"
+        "244660123,36.1251,-5.4302,2025-10-27T10:27:00Z\n"
+        "244660124,36.2104,-5.3566,2025-10-27T10:28:30Z\n"
+    )
+    assert tables.conform(targets, TARGET_SCHEMA, "targets").num_rows == 2
+    first = targets.iloc[0]
+    assert (first["mmsi"], first["ais_lat"], first["ais_lon"]) == (244660123, 36.1251, -5.4302)
+    assert first["ais_time"] == first["overpass_time"] == pd.Timestamp("2025-10-27T10:27:00Z")
+    assert (first["ais_source"], first["position_mode"], first["source_id"]) == ("file", "as_reported", "file-abc")
+    assert first["row_number"] == 2
+    assert not first["time_inferred"]
+    assert targets["invalid_reason"].isna().all()
+    assert targets["target_id"].tolist() == ["row-2", "row-3"]
+
+
+def test_all_optional_columns_and_case_and_spaces() -> None:
+    row = _read(
+        " MMSI ,LAT, Lon,Overpass_Time,captured_time,source,notes,SOG,COG,Heading,Ship_Type,Length,WIDTH\n"
+        "244660123,36.1,-5.4,2025-10-27T10:27:00Z,2025-10-27T10:26:11.5Z,me,hello,12.3,45.6,47,Cargo,120,20\n"
+    ).iloc[0]
+    assert row["overpass_time"] == pd.Timestamp("2025-10-27T10:27:00Z")
+    assert row["ais_time"] == pd.Timestamp("2025-10-27T10:26:11.500Z")
+    assert (row["sog_kn"], row["cog_deg"], row["heading_deg"]) == (12.3, 45.6, 47.0)
+    assert (row["ship_type"], row["length_m"], row["width_m"]) == ("Cargo", 120.0, 20.0)
+
+
+# --- times
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2025-10-27T10:27:00Z",
+        "2025-10-27T10:27:00",
+        "2025-10-27 10:27:00",
+        "2025-10-27T12:27:00+02:00",
+        "2025-10-27T10:27Z",
+        "2025-10-27T10:27:00.000000000Z",
+        "2025-10-27 10:27:00 +0000 UTC",
+        "2025-10-27 10:27:00 UTC",
+        "20251027T102700Z",
+        "2025-10-27t10:27:00z",
+        "2025-10-27 05:27:00-05:00",
+    ],
+)
+def test_iso_times_with_and_without_offset(text: str) -> None:
+    row = _read(f"mmsi,lat,lon,overpass_time\n244660123,36,-5,{text}\n").iloc[0]
+    assert row["invalid_reason"] is None
+    assert row["ais_time"] == pd.Timestamp("2025-10-27T10:27:00Z")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "soon",
+        "27/10/2025 10:27:00",
+        "10/27/2025",
+        "45957.4",
+        "1761560820",
+        "2025-13-01T00:00:00Z",
+        "2025-02-30",
+        "2025",
+        "9999-01-01",
+        "0001-01-01",
+    ],
+)
+def test_what_is_no_iso_time_is_a_bad_row(text: str) -> None:
+    reason = _reason(f"244660123,36,-5,{text}")
+    assert reason is not None
+    assert reason.startswith(f"row 2: overpass_time {text!r} is no time (ISO 8601")
+
+
+def test_a_missing_time_is_now_row_by_row() -> None:
+    targets = _read("mmsi,lat,lon,overpass_time\n244660123,36,-5,\n244660123,36,-5,2025-10-27\n244660123,36,-5,NaN\n")
+    assert targets["time_inferred"].tolist() == [True, False, True]
+    assert targets["ais_time"].tolist() == [pd.Timestamp(NOW), pd.Timestamp("2025-10-27", tz="UTC"), pd.Timestamp(NOW)]
+    assert _read("mmsi,lat,lon\n244660123,36,-5\n")["time_inferred"].tolist() == [True]
+
+
+def test_now_in_another_zone_is_the_same_moment() -> None:
+    there = NOW.astimezone(timezone(timedelta(hours=9)))
+    targets = read_ais_table(b"mmsi,lat,lon\n244660123,36,-5\n", "a.csv", now=there, source_id="x")
+    assert targets["ais_time"][0] == pd.Timestamp(NOW)
+
+
+def test_a_captured_time_is_when_the_position_was_and_no_overpass_time() -> None:
+    row = _read("mmsi,lat,lon,captured_time\n244660123,36,-5,2025-10-27T10:27:00Z\n").iloc[0]
+    assert row["ais_time"] == pd.Timestamp("2025-10-27T10:27:00Z")
+    assert row["overpass_time"] == pd.Timestamp(NOW)
+    assert row["time_inferred"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [datetime(2025, 10, 27, 10, 27), "2025-10-27T10:27:00Z", 45957 + (10 * 60 + 27) / 1440, "2025-10-27 10:27:00"],  # noqa: DTZ001
+)
+def test_times_in_spreadsheets(cell: object) -> None:
+    row = _read(_xlsx(["mmsi", "lat", "lon", "overpass_time"], [244660123, 36.0, -5.0, cell]), "ships.xlsx").iloc[0]
+    assert row["ais_time"] == pd.Timestamp("2025-10-27T10:27:00Z")
+
+
+def test_days_in_spreadsheets_are_midnight_and_small_numbers_are_no_time() -> None:
+    targets = _read(
+        _xlsx(["mmsi", "lat", "lon", "overpass_time"], [244660123, 36, -5, date(2025, 10, 27)], [244660123, 36, -5, 12])
+    )
+    assert targets["ais_time"][0] == pd.Timestamp("2025-10-27", tz="UTC")
+    assert targets["invalid_reason"][1].startswith("row 3: overpass_time 12 is no time")
+
+
+# --- numbers
+
+
+@pytest.mark.parametrize("cell", ["244660123.0", "2.44660123E8", " 244660123 ", "'244660123", 244660123.0, 244660123])
+def test_mmsi_in_every_disguise(cell: object) -> None:
+    for data in (_csv(["mmsi", "lat", "lon"], [cell, 1, 2]), _xlsx(["mmsi", "lat", "lon"], [cell, 1, 2])):
+        targets = _read(data)
+        assert targets["mmsi"].tolist() == [244660123]
+        assert targets["invalid_reason"][0] is None
+
+
+def test_decimal_commas() -> None:
+    row = _read(_csv(["mmsi", "lat", "lon"], ["244660123", "36,1251", "-5,4302"], delimiter=";")).iloc[0]
+    assert (row["ais_lat"], row["ais_lon"]) == (36.1251, -5.4302)
+    assert _read('mmsi,lat,lon\n244660123,"36,5","−5,5"\n')["ais_lon"][0] == -5.5
+
+
+def test_not_available_and_unreadable_extras_are_null() -> None:
+    targets = _read(
+        "mmsi,lat,lon,sog,cog,heading,length,width,ship_type,name\n"
+        "244660123,1,2,102.3,360,511,0,-3,Undefined,@@@@\n"
+        "244660123,1,2,fast,north,,unknown,x,70,EVER GIVEN@@@\n"
+    )
+    assert targets["invalid_reason"].isna().all()
+    assert targets[["sog_kn", "cog_deg", "heading_deg", "length_m", "width_m"]].isna().all().all()
+    assert targets["ship_type"].tolist() == [None, "Cargo"]
+    assert targets["ship_name"].tolist() == [None, "EVER GIVEN"]
+
+
+# --- bad rows
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        (",36,-5,", "mmsi is missing"),
+        ("ship,36,-5,", "mmsi 'ship' is no whole number"),
+        ("244660123.5,36,-5,", "is no whole number"),
+        ("2190064,36,-5,", "base station"),
+        ("244660123,,-5,", "lat is missing"),
+        ("244660123,north,-5,", "lat 'north' is no number"),
+        ("244660123,inf,-5,", "lat 'inf' is no number"),
+        ("244660123,1_0,-5,", "lat '1_0' is no number"),
+        ("244660123,91,181,", "lat 91 is what AIS sends when it does not know; lon 181 is what AIS sends"),
+        ("244660123,-90.5,0,", "lat -90.5 is not within ±90"),
+        ("244660123,0,180.01,", "lon 180.01 is not within ±180"),
+        ("244660123,36,-5,2025-10-27,1,2", "has 6 cells where the header has 4"),
+        ("244660123,36", "lon is missing"),
+    ],
+)
+def test_bad_rows_say_why(cells: str, says: str) -> None:
+    reason = _reason(cells)
+    assert reason is not None
+    assert reason.startswith("row 2: ")
+    assert says in reason
+
+
+def test_bad_rows_keep_their_number_and_good_ones_go_on() -> None:
+    targets = _read("mmsi,lat,lon\n244660123,1,2\n\nx,1,2\n244660124,3,4\n244660124,3,4\n")
+    assert targets["row_number"].tolist() == [2, 4, 5, 6]
+    assert targets["invalid_reason"].notna().tolist() == [False, True, False, False]
+    assert targets["target_id"].is_unique
+    assert pd.isna(targets["mmsi"][1])
+
+
+def test_a_file_of_one_bad_row_or_none_is_still_a_table() -> None:
+    assert len(_read("mmsi,lat,lon\n")) == 0
+    assert _read("mmsi,lat,lon\nx,y,z\n")["ais_lat"].isna().all()
+
+
+# --- files that are no AIS table
+
+
+def test_a_missing_column_names_what_is_there_and_what_is_expected() -> None:
+    with pytest.raises(InputError) as error:
+        _read("mmsi,breitengrad,lon\n1,2,3\n", "boats.csv")
+    for part in ("boats.csv", "breitengrad", "mmsi, lat, lon"):
+        assert part in str(error.value)
+
+
+def test_a_column_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="two columns for lat"):
+        _read("mmsi,lat,LAT ,lon\n1,2,3,4\n")
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\n\n"])
+def test_no_table(data: bytes) -> None:
+    with pytest.raises(InputError, match="boats"):
+        _read(data, "boats.xlsx")
+
+
+# --- names of columns
+
+
+@pytest.mark.parametrize(("column", "alias"), [(c, a) for c, aliases in COLUMN_ALIASES.items() for a in aliases])
+def test_every_alias_is_read_and_the_contracts_name_wins(column: str, alias: str) -> None:
+    values = {"mmsi": "244660123", "lat": "1", "lon": "2"} | {column: "11"}
+    values["overpass_time"] = values["captured_time"] = "2025-10-27T10:27:00"
+    cells = {k: v for k, v in values.items() if k in ("mmsi", "lat", "lon", column)}
+    value = "27/10/2025 10:27:00" if alias == "# timestamp" else cells[column]
+    renamed = {(alias if k == column else k): (value if k == column else v) for k, v in cells.items()}
+    both = {alias: "77"} | cells
+    by_name = _read(_csv(list(cells), list(cells.values())))
+    pd.testing.assert_frame_equal(_read(_csv(list(renamed), list(renamed.values()))), by_name)
+    pd.testing.assert_frame_equal(_read(_csv(list(both), list(both.values()))), by_name)
+
+
+def test_synthetic_rows_stay_synthetic() -> None:
+    targets = _read("mmsi,lat,lon,source\n244660123,1,2,synthetic\n244660123,1,2,aisstream\n")
+    assert targets["ais_source"].tolist() == ["synthetic", "file"]
+
+
+# --- round trips
+
+
+_ROW = st.tuples(
+    st.integers(201_000_000, 775_999_999),
+    st.floats(-90, 90),
+    st.floats(-180, 180),
+    st.datetimes(datetime(2015, 6, 23), datetime(2040, 1, 1)),  # noqa: DTZ001
+    st.floats(0, 50) | st.none(),
+)
+
+
+@given(rows=st.lists(_ROW, max_size=20), delimiter=st.sampled_from([",", ";", "\t"]), comma=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_csv_round_trip(rows: list[tuple[int, float, float, datetime, float | None]], delimiter: str, comma: bool) -> None:
+    def number(value: float) -> str:
+        return repr(value).replace(".", ",") if comma else repr(value)
+
+    lines = [[m, number(y), number(x), t.isoformat(), "" if s is None else number(s)] for m, y, x, t, s in rows]
+    _check(_read(_csv(["mmsi", "lat", "lon", "overpass_time", "sog"], *lines, delimiter=delimiter)), rows)
+
+
+@given(rows=st.lists(_ROW, max_size=10), as_text=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_xlsx_round_trip(rows: list[tuple[int, float, float, datetime, float | None]], as_text: bool) -> None:
+    lines = [[m, y, x, t.isoformat() if as_text else t, s] for m, y, x, t, s in rows]
+    if as_text:
+        lines = [[None if cell is None else str(cell) for cell in line] for line in lines]
+    _check(_read(_xlsx(["mmsi", "lat", "lon", "overpass_time", "sog"], *lines)), rows)
+
+
+def _check(targets: pd.DataFrame, rows: list[tuple[int, float, float, datetime, float | None]]) -> None:
+    assert targets["invalid_reason"].isna().all()
+    assert targets["row_number"].tolist() == list(range(2, len(rows) + 2))
+    assert targets["mmsi"].tolist() == [r[0] for r in rows]
+    np.testing.assert_allclose(targets["ais_lat"].to_numpy(), [r[1] for r in rows], rtol=1e-14)
+    np.testing.assert_allclose(targets["ais_lon"].to_numpy(), [r[2] for r in rows], rtol=1e-14)
+    for got, row in zip(targets["ais_time"], rows, strict=True):
+        assert abs(got - pd.Timestamp(row[3], tz="UTC")) <= pd.Timedelta(milliseconds=1)  # Excel's days are floats
+    np.testing.assert_allclose(targets["sog_kn"].to_numpy(), [np.nan if r[4] is None else r[4] for r in rows], rtol=1e-14)
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_give_targets_or_an_input_error(data: bytes) -> None:
+    try:
+        targets = _read(b"mmsi,lat,lon,overpass_time\n" + data)
+    except InputError:
+        return
+    good = targets[targets["invalid_reason"].isna()]
+    assert good[["mmsi", "ais_lat", "ais_lon", "ais_time"]].notna().all().all()
+
+
+def test_twenty_thousand_rows_take_a_few_seconds() -> None:
+    line = "244660123,36.1,-5.4,2025-10-27T10:27:00Z,12.3,45.6,47,Cargo,120,20\n"
+    text = "mmsi,lat,lon,overpass_time,sog,cog,heading,ship_type,length,width\n" + line * 20_000
+    start = time.perf_counter()
+    assert len(_read(text)) == 20_000
+    assert time.perf_counter() - start < 10  # 0.6 s alone
+
+
+# --- real tables
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    ("path", "rows", "lat", "lon", "when", "bad"),
+    [
+        ("ais/marinecadastre_20230111_first1000.csv", 1000, "LAT", "LON", "BaseDateTime", 2),
+        ("ais/dma_aisdk_20260426_first20000.csv.gz", 19_999, "Latitude", "Longitude", "# Timestamp", 2248),
+        ("ais/aisstream/snapshot_20260330.csv", 1710, "lat", "lon", "timestamp", 362),
+        ("archive-32VPH/ais.csv", 227, "lat", "lon", "overpass_time", 3),
+    ],
+)
+def test_real_tables_are_read_with_every_row_accounted_for(
+    shared_data: Path, path: str, rows: int, lat: str, lon: str, when: str, bad: int
+) -> None:
+    """Held against pandas' own reading of the file."""
+    file = shared_data / path
+    raw = pd.read_csv(file, dtype=str, keep_default_na=False)
+    targets = _read(file.read_bytes(), file.name)
+    assert len(raw) == len(targets) == rows
+    assert targets["row_number"].tolist() == list(range(2, rows + 2))
+    assert targets["mmsi"].tolist() == pd.to_numeric(raw[next(c for c in raw if c.lower() == "mmsi")]).tolist()
+    good = targets["invalid_reason"].isna()
+    assert (~good).sum() == bad
+    np.testing.assert_allclose(targets["ais_lat"][good], pd.to_numeric(raw[lat][good]), rtol=1e-15)
+    np.testing.assert_allclose(targets["ais_lon"][good], pd.to_numeric(raw[lon][good]), rtol=1e-15)
+    first = int(np.flatnonzero(good)[0])
+    written = raw[when][first]
+    form = "%d/%m/%Y %H:%M:%S" if "/" in written else "%Y-%m-%d %H:%M:%S"
+    expected = datetime.strptime(written[:19].replace("T", " "), form).replace(tzinfo=UTC)
+    assert abs(targets["ais_time"][first] - pd.Timestamp(expected)) < pd.Timedelta(seconds=1)
+    assert targets["ais_time"].notna().all()
+
+
+@pytest.mark.shared_data
+def test_a_real_csv_saved_from_a_spreadsheet_reads_the_same(shared_data: Path) -> None:
+    data = (shared_data / "archive-32VPH" / "ais.csv").read_bytes()
+    rows = list(csv.reader(io.StringIO(data.decode(), newline="")))
+    by_csv = _read(gzip.compress(data), "ais.csv.gz")
+    pd.testing.assert_frame_equal(_read(_xlsx(*[list(row) for row in rows]), "ais.xlsx"), by_csv)
