@@ -1,0 +1,195 @@
+"""The geometry of the report's map: a local Web Mercator in kilometres, fitted to the day.
+
+Here: the central meridian, the projection, footprints as SVG paths, what the map shows first. Not here: drawing,
+zooming and the graticule (`templates/`). Lines between vertices are straight on the map: no footprint is so long that
+this shows.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+import shapely.geometry
+
+Floats = npt.NDArray[np.float64]
+
+RADIUS_KM = 6378.137
+"""Of the sphere of Web Mercator (EPSG:3857): the semi-major axis of WGS 84."""
+MAX_LAT_DEG = 85.0
+"""Places nearer to a pole are drawn here: Mercator has no pole, and Sentinel-2 stops at 84 degrees."""
+_MIN_VIEW_KM = 12.0
+_PADDING = 0.05
+_SEAM_KM = 1e-3
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A box on the map, kilometres; y grows southwards as SVG has it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A footprint or a place on the map."""
+
+    key: str
+    """What it stands for: the id of an item of the page, or a scene id."""
+    label: str
+    d: str
+    """The outline as an SVG path; empty for a mere place."""
+    x: float
+    y: float
+    """Where its mark or name stands."""
+    box: Box
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DayMap:
+    """All of a day's map. x = radius * (lon - lon0), y = -radius * (psi(lat) - psi(lat0)), kilometres."""
+
+    lon0_deg: float
+    lat0_deg: float
+    scenes: tuple[Shape, ...]
+    chips: tuple[Shape, ...]
+    refused: tuple[Shape, ...]
+    home: Box
+    """Chips and scenes; where there are none, everything."""
+    whole: Box
+    """Everything, refused targets too."""
+
+
+def find_central_meridian_deg(lons_deg: Floats) -> float:
+    """The middle of the shortest arc that holds all longitudes, in [-180, 180), degrees; 0 for none.
+
+    A day on both sides of 180 degrees gets a meridian near 180, so that it is not torn apart.
+
+    >>> find_central_meridian_deg(np.array([179.0, -179.0, -178.0]))
+    -179.5
+    """
+    if lons_deg.size == 0:
+        return 0.0
+    lons = np.unique(np.mod(lons_deg, 360.0))
+    gaps = np.diff(np.append(lons, lons[0] + 360.0))
+    widest = int(np.argmax(gaps))
+    west = float(lons[(widest + 1) % lons.size])
+    middle = west + (360.0 - float(gaps[widest])) / 2.0
+    return (middle + 180.0) % 360.0 - 180.0
+
+
+def mercator_km(lon_deg: Floats, lat_deg: Floats, *, lon0_deg: float, lat0_deg: float) -> tuple[Floats, Floats]:
+    """Longitude and latitude, degrees, to x eastwards and y southwards of (lon0, lat0), kilometres.
+
+    Longitudes are taken to within half a turn of lon0. Spherical Mercator: Snyder, Map Projections (USGS PP 1395),
+    eq. 7-1 and 7-2.
+    """
+    turned = np.mod(lon_deg - lon0_deg + 180.0, 360.0) - 180.0
+    return RADIUS_KM * np.radians(turned), -RADIUS_KM * (_psi(lat_deg) - _psi(np.asarray(lat0_deg)))
+
+
+def _psi(lat_deg: Floats) -> Floats:
+    held = np.clip(lat_deg, -MAX_LAT_DEG, MAX_LAT_DEG)
+    psi: Floats = np.arcsinh(np.tan(np.radians(held)))
+    return psi
+
+
+def build_map(
+    *,
+    scenes: Mapping[str, tuple[str, Mapping[str, Any]]],
+    chips: Mapping[str, tuple[str, float, float, bytes]],
+    refused: Mapping[str, tuple[str, float, float]],
+) -> DayMap | None:
+    """Put a day on its map; None where nothing has a place.
+
+    Args:
+        scenes: scene id -> (label, footprint as GeoJSON geometry, WGS 84 lon/lat).
+        chips: item id -> (label, lon, lat, footprint as WKB, WGS 84 lon/lat).
+        refused: item id -> (label, lon, lat); those that are no place on Earth are left out.
+    """
+    placed = {k: v for k, v in refused.items() if abs(v[1]) <= 180.0 and abs(v[2]) <= 90.0}
+    outlines = {k: shapely.geometry.shape(footprint) for k, (_, footprint) in scenes.items()}
+    squares = {k: shapely.from_wkb(wkb) for k, (_, _, _, wkb) in chips.items()}
+    points = np.array(
+        [(lon, lat) for _, lon, lat, _ in chips.values()] + [(lon, lat) for _, lon, lat in placed.values()], dtype=np.float64
+    ).reshape(-1, 2)
+    vertices = shapely.get_coordinates([*outlines.values(), *squares.values()])
+    everything = np.concatenate([points, vertices])
+    if everything.size == 0:
+        return None
+    lats = np.clip(everything[:, 1], -MAX_LAT_DEG, MAX_LAT_DEG)
+    lon0, lat0 = find_central_meridian_deg(everything[:, 0]), float(lats.min() + lats.max()) / 2.0
+
+    def place(lon: float, lat: float) -> tuple[float, float]:
+        x, y = mercator_km(np.array([lon]), np.array([lat]), lon0_deg=lon0, lat0_deg=lat0)
+        return float(x[0]), float(y[0])
+
+    def outline(geometry: Any) -> Any:
+        # Footprints that were cut at 180 degrees are joined again: on this map there is no cut.
+        def project(coordinates: Floats) -> Floats:
+            x, y = mercator_km(coordinates[:, 0], coordinates[:, 1], lon0_deg=lon0, lat0_deg=lat0)
+            return np.column_stack([x, y])
+
+        flat = shapely.transform(shapely.force_2d(geometry), project)
+        return shapely.union_all(shapely.get_parts(shapely.make_valid(flat)), grid_size=_SEAM_KM)
+
+    scene_shapes = []
+    for key, geometry in outlines.items():
+        flat = outline(geometry)
+        box = _box_around([flat.bounds])
+        scene_shapes.append(Shape(key=key, label=scenes[key][0], d=_path(flat), x=box.x, y=box.y, box=box))
+    chip_shapes = []
+    for key, geometry in squares.items():
+        flat = outline(geometry)
+        x, y = place(chips[key][1], chips[key][2])
+        chip_shapes.append(Shape(key=key, label=chips[key][0], d=_path(flat), x=x, y=y, box=_box_around([flat.bounds])))
+    marks = []
+    for key, (label, lon, lat) in placed.items():
+        x, y = place(lon, lat)
+        marks.append(Shape(key=key, label=label, d="", x=x, y=y, box=Box(x=x, y=y, width=0.0, height=0.0)))
+
+    near = [_bounds(s.box) for s in (*scene_shapes, *chip_shapes)]
+    far = [_bounds(s.box) for s in marks]
+    return DayMap(
+        lon0_deg=lon0,
+        lat0_deg=lat0,
+        scenes=tuple(scene_shapes),
+        chips=tuple(chip_shapes),
+        refused=tuple(marks),
+        home=_view(near or far),
+        whole=_view(near + far),
+    )
+
+
+def _bounds(box: Box) -> tuple[float, float, float, float]:
+    return box.x, box.y, box.x + box.width, box.y + box.height
+
+
+def _box_around(bounds: Iterable[Sequence[float]]) -> Box:
+    west, north, east, south = (list(edge) for edge in zip(*bounds, strict=True))
+    return Box(x=min(west), y=min(north), width=max(east) - min(west), height=max(south) - min(north))
+
+
+def _view(bounds: Sequence[Sequence[float]]) -> Box:
+    box = _box_around(bounds)
+    width = max(box.width * (1 + 2 * _PADDING), _MIN_VIEW_KM)
+    height = max(box.height * (1 + 2 * _PADDING), _MIN_VIEW_KM)
+    return Box(x=box.x + (box.width - width) / 2, y=box.y + (box.height - height) / 2, width=width, height=height)
+
+
+def _path(geometry: Any) -> str:
+    polygons = [part for part in shapely.get_parts(geometry) if part.geom_type == "Polygon"]
+    rings = [ring.coords[:-1] for polygon in polygons for ring in (polygon.exterior, *polygon.interiors)]
+    return "".join("M" + "L".join(f"{_short(x)} {_short(y)}" for x, y in ring) + "Z" for ring in rings)
+
+
+def _short(value: float) -> str:
+    """To the metre, without trailing zeros."""
+    text = f"{value:.3f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" or not math.isfinite(value) else text
