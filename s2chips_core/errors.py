@@ -8,7 +8,8 @@ S2ChipsError
 │   ├── HostNotAllowedError   an asset href points outside `stac.allowed_hosts`
 │   └── MissingAssetError     the scene has no such asset, or it is gone (404)
 ├── StorageError       the dataset root cannot be read or written
-└── SchemaError        a table between stages does not have the columns it declares
+├── SchemaError        a table between stages does not have the columns it declares
+└── CancelledRunError  the caller asked to stop
 """
 
 
@@ -74,3 +75,7 @@ class SchemaError(S2ChipsError):
     def __init__(self, table: str, problem: str) -> None:
         self.table, self.problem = table, problem
         super().__init__(f"table {table}: {problem}")
+
+
+class CancelledRunError(S2ChipsError):
+    """The caller asked to stop before all was done; nothing half-written is left."""

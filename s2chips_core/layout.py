@@ -6,7 +6,7 @@ are named after the AIS day and source that made them.
 """
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 
 CAPTURE = "capture"
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -59,6 +59,11 @@ def matches_part(day: date, source_id: str) -> str:
     return f"matches/parts/{ymd(day)}/{safe(source_id)}.parquet"
 
 
+def matches_parts_of_day(day: date) -> str:
+    """The matches parts of a day."""
+    return f"matches/parts/{ymd(day)}"
+
+
 def outcomes(day: date) -> str:
     """The outcomes of a day, all sources."""
     return f"outcomes/{ymd(day)}.parquet"
@@ -67,6 +72,11 @@ def outcomes(day: date) -> str:
 def outcomes_part(day: date, source_id: str) -> str:
     """The outcomes of one source of a day."""
     return f"outcomes/parts/{ymd(day)}/{safe(source_id)}.parquet"
+
+
+def outcomes_parts_of_day(day: date) -> str:
+    """The outcomes parts of a day."""
+    return f"outcomes/parts/{ymd(day)}"
 
 
 def chip_folder(split: str, mmsi: int, scene_day: date) -> str:
@@ -83,6 +93,16 @@ CHIP_SUFFIXES = (".geojson", ".json", "_quicklook.jpg", "_masks.tif", ".tif")
 """In the order of writing: where the `.tif` is, the others are."""
 
 
+def chip_artefacts(path: str, suffixes: tuple[str, ...] = CHIP_SUFFIXES) -> list[str]:
+    """The keys of the artefacts whose `.tif` is `path`, in the order of writing."""
+    return [path.removesuffix(".tif") + suffix for suffix in suffixes]
+
+
+def chips_folder() -> str:
+    """All artefacts of all chips."""
+    return "chips"
+
+
 def index_parts_folder() -> str:
     """All parts of the index."""
     return "indexes/parts"
@@ -96,6 +116,16 @@ def index_parts_of_scene_day(scene_day: date) -> str:
 def index_part(scene_day: date, ais_day: date, source_id: str) -> str:
     """Index rows sensed on `scene_day` that the AIS day and source made."""
     return f"{index_parts_of_scene_day(scene_day)}/{ymd(ais_day)}-{safe(source_id)}.parquet"
+
+
+def scene_day_of_index_part(key: str) -> date:
+    """The `scene_day` of an `index_part`."""
+    return datetime.strptime(key.split("/")[-2], "%Y%m%d").replace(tzinfo=UTC).date()
+
+
+def journals_folder() -> str:
+    """All journals."""
+    return "indexes/journal"
 
 
 def journal(ais_day: date, source_id: str) -> str:

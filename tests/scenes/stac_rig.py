@@ -1,0 +1,119 @@
+"""A small STAC API on loopback that counts requests and can be told to misbehave."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from shapely.geometry import shape
+
+CORE = "https://api.stacspec.org/v1.0.0/"
+CONFORMS_TO = [f"{CORE}core", f"{CORE}item-search", f"{CORE}item-search#query"]
+
+
+class StacRig:
+    """Items, what was asked, and how to misbehave."""
+
+    def __init__(self, items: list[dict[str, Any]]) -> None:
+        self.items = items
+        self.conforms_to = list(CONFORMS_TO)
+        self.searches: list[dict[str, Any]] = []
+        self.requests = 0
+        self.fail: list[int] = []
+        """Statuses of the next answers to a search."""
+        self.change_page: Callable[[dict[str, Any], int], object] | None = None
+        """Alters a page (its number counted from 1) before it is sent; a text is sent in its place."""
+        self.page_size = 1000
+        self.url = ""
+
+    def landing(self) -> dict[str, Any]:
+        """The landing page."""
+        return {
+            "type": "Catalog",
+            "stac_version": "1.0.0",
+            "id": "rig",
+            "description": "rig",
+            "conformsTo": self.conforms_to,
+            "links": [
+                {"rel": "self", "href": self.url},
+                {"rel": "root", "href": self.url},
+                {"rel": "search", "type": "application/geo+json", "method": "POST", "href": f"{self.url}/search"},
+            ],
+        }
+
+    def search(self, body: dict[str, Any]) -> object:
+        """One page."""
+        if "next" not in body:
+            self.searches.append(body)
+        asked, first = body.get("asked", body), body.get("next", 0)
+        start, end = (datetime.fromisoformat(text) for text in asked["datetime"].split("/"))
+        area = shape(asked["intersects"])
+        cloud = asked.get("query", {}).get("eo:cloud_cover", {}).get("lte", 100)
+        found = [
+            item
+            for item in self.items
+            if item["collection"] in asked["collections"]
+            and start <= datetime.fromisoformat(item["properties"]["datetime"]) <= end
+            and shape(item["geometry"]).intersects(area)
+            and item["properties"]["eo:cloud_cover"] <= cloud
+        ]
+        limit = min(asked["limit"], self.page_size)
+        page: dict[str, Any] = {
+            "type": "FeatureCollection",
+            "features": found[first : first + limit],
+            "numberMatched": len(found),
+            "links": [],
+        }
+        if first + limit < len(found):
+            following = {"next": first + limit, "asked": asked}
+            page["links"] = [
+                {"rel": "next", "method": "POST", "href": f"{self.url}/search", "merge": False, "body": following}
+            ]
+        changed = self.change_page(page, first // limit + 1) if self.change_page else None
+        return page if changed is None else changed
+
+
+@contextmanager
+def serve(rig: StacRig) -> Iterator[StacRig]:
+    """Serve it on a free port of this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            rig.requests += 1
+            self._answer(200, rig.landing())
+
+        def do_POST(self) -> None:
+            rig.requests += 1
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if rig.fail:
+                self._answer(rig.fail.pop(0), {"code": "InternalServerError"})
+            else:
+                self._answer(200, rig.search(body))
+
+        def _answer(self, status: int, tree: object) -> None:
+            data = tree.encode() if isinstance(tree, str) else json.dumps(tree).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/geo+json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    rig.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield rig
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,291 @@
+import copy
+import itertools
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from s2chips_core.errors import ArchiveError, MissingAssetError
+from s2chips_core.scenes.search import CountingStacIO, SearchResult, read_pages, search_areas, search_scenes
+from tests.scenes.samples import item, recorded_items, settings
+from tests.scenes.stac_rig import StacRig, serve
+
+AT = datetime(2025, 7, 31, 11, 4, 22, 123_000, tzinfo=UTC)
+NOW = AT + timedelta(days=5)
+
+
+@pytest.fixture
+def rig() -> Iterator[StacRig]:
+    with serve(StacRig([item(n) for n in range(7)])) as running:
+        yield running
+
+
+def quick() -> CountingStacIO:
+    return CountingStacIO(retries=3, backoff_s=0.0)
+
+
+def points(*rows: tuple[float, float, datetime]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["lon", "lat", "time"])
+    frame["time"] = pd.to_datetime(frame["time"], utc=True).astype("datetime64[ms, UTC]")
+    return frame
+
+
+HERE = points((-5.0, 36.5, AT - timedelta(hours=3)))
+
+
+def search(rig: StacRig, where: pd.DataFrame = HERE, cloud_cover_max: float | None = 30.0, **more: Any) -> SearchResult:
+    stac = {"endpoint": rig.url, **more.pop("stac", {})}
+    more.setdefault("now", NOW)
+    return search_scenes(
+        where, settings=settings(stac=stac), cloud_cover_max=cloud_cover_max, stac_io=more.pop("stac_io", quick()), **more
+    )
+
+
+def test_finds_the_scenes_around_a_point_over_all_pages(rig: StacRig) -> None:
+    rig.page_size = 3
+    told: list[object] = []
+    found = search(rig, progress=told.append)
+    assert [scene.scene_id for scene in found.scenes] == [f"S2A_30STF_20250731_{n}_L2A" for n in range(7)]
+    assert found.skipped == []
+    assert told[-1] == f"search {len(rig.searches)} of {len(rig.searches)}: 7 scenes so far"
+    # The count is the server's: landing page, searches, and two more pages for the one that finds something.
+    assert found.requests == rig.requests == 1 + len(rig.searches) + 2
+
+
+def test_asks_for_the_window_the_cloud_and_the_collection(rig: StacRig) -> None:
+    search(rig)
+    assert {asked["collections"][0] for asked in rig.searches} == {"sentinel-2-l2a"}
+    assert all(asked["query"] == {"eo:cloud_cover": {"lte": 30.0}} for asked in rig.searches)
+    assert all(asked["limit"] == 200 for asked in rig.searches)
+    begins, ends = zip(*(asked["datetime"].split("/") for asked in rig.searches), strict=True)
+    assert min(begins) == "2025-07-30T08:04:22.123Z"
+    assert max(ends) == "2025-08-01T08:04:22.123Z"
+
+
+def test_without_a_cloud_limit_nothing_is_asked_of_it(rig: StacRig) -> None:
+    rig.items[2]["properties"]["eo:cloud_cover"] = 99
+    assert len(search(rig, cloud_cover_max=None).scenes) == 7
+    assert all("query" not in asked for asked in rig.searches)
+
+
+def test_the_cloud_is_checked_again_here(rig: StacRig) -> None:
+    """Earth Search ignores what it does not know; this one does not even say that it knows `query`."""
+    rig.items[2]["properties"]["eo:cloud_cover"] = 99
+    rig.conforms_to.remove("https://api.stacspec.org/v1.0.0/item-search#query")
+    found = search(rig)
+    assert all("query" not in asked for asked in rig.searches)
+    assert len(found.scenes) == 6
+
+
+def test_nothing_is_asked_of_the_future_or_of_nowhere(rig: StacRig) -> None:
+    search(rig, now=AT - timedelta(hours=2))
+    assert max(asked["datetime"].split("/")[1] for asked in rig.searches) == "2025-07-31T09:04:22.123Z"
+    asked = rig.requests
+    nowhere = search(rig, points((float("nan"), 36.5, AT), (-5.0, 36.5, AT + timedelta(days=30))))
+    assert (nowhere.scenes, nowhere.requests, rig.requests) == ([], 0, asked)
+
+
+def test_an_item_that_is_no_scene_is_skipped_with_the_reason(rig: StacRig) -> None:
+    del rig.items[3]["properties"]["platform"]
+    found = search(rig)
+    assert len(found.scenes) == 6
+    assert [(skipped.item_id, "platform" in skipped.reason) for skipped in found.skipped] == [(rig.items[3]["id"], True)]
+
+
+def test_failures_that_pass_are_tried_again(rig: StacRig) -> None:
+    rig.fail = [503, 502, 429]
+    assert len(search(rig).scenes) == 7
+    assert rig.fail == []
+
+
+def refuses(rig: StacRig, problem: str, **more: Any) -> None:
+    with pytest.raises(ArchiveError, match=problem) as caught:
+        search(rig, **more)
+    assert rig.url in str(caught.value)
+
+
+def test_a_failed_page_fails_the_search(rig: StacRig) -> None:
+    rig.page_size = 3
+    rig.fail = [503] * 4
+    refuses(rig, "page 1 of a search cannot be read.*503")
+    rig.fail = [400]
+    refuses(rig, "page 1 of a search cannot be read")
+
+    def fail_third(page: dict[str, Any], number: int) -> object:
+        return "<html>" if number == 3 else None
+
+    rig.fail, rig.change_page = [], fail_third
+    refuses(rig, "page 3 of a search cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda page: page.pop("features"), r"cannot be read \(KeyError\)"),
+        (lambda page: page.update(features=[{}]), r"cannot be read \(KeyError\)"),
+        (lambda page: page.update(features=7), r"cannot be read \(TypeError\)"),
+        (lambda page: page.update(links=[{"rel": "next"}]), "cannot be read"),
+        (lambda page: page.update(links=[]), "announced 7 items and sent 3"),
+        (lambda page: page.update(features=[], links=[]), "announced 7 items and sent 0"),
+        (lambda page: page["links"][0]["body"].update(next=0), "page 2 holds only items of earlier pages"),
+    ],
+)
+def test_an_answer_that_is_not_whole_fails_the_search(rig: StacRig, change: Any, problem: str) -> None:
+    def once(page: dict[str, Any], number: int) -> None:
+        if number == 1 and page["features"]:
+            change(page)
+
+    rig.page_size, rig.change_page = 3, once
+    refuses(rig, problem)
+
+
+def test_pages_never_go_round_for_ever() -> None:
+    def pages(*, fresh: bool, token: bool) -> Iterator[dict[str, Any]]:
+        for n in range(10_000):
+            link = {"rel": "next", "href": "http://x/", "body": {"next": n if token else 0}}
+            yield {"features": [{"id": str(n if fresh else 0)}], "links": [link]}
+
+    with pytest.raises(ArchiveError, match="page 2 holds only items of earlier pages"):
+        list(read_pages("http://x", pages(fresh=False, token=True)))
+    with pytest.raises(ArchiveError, match="page 2 points to a page that was read already"):
+        list(read_pages("http://x", pages(fresh=True, token=False)))
+    with pytest.raises(ArchiveError, match="more than 20 pages"):
+        list(read_pages("http://x", pages(fresh=True, token=True), most_pages=20))
+
+
+def test_an_empty_page_with_a_next_link_is_not_the_end(rig: StacRig) -> None:
+    rig.page_size = 7
+
+    def first_empty(page: dict[str, Any], number: int) -> None:
+        if number == 1 and page["features"]:
+            following = {"next": 0, "asked": rig.searches[-1] | {"limit": 3}}
+            page["links"] = [{"rel": "next", "method": "POST", "href": f"{rig.url}/search", "body": following}]
+            page["features"] = []
+            rig.change_page = None
+
+    rig.change_page = first_empty
+    assert len(search(rig).scenes) == 7
+
+
+def test_a_service_that_is_none_is_refused(rig: StacRig) -> None:
+    rig.conforms_to = ["https://api.stacspec.org/v1.0.0/core"]
+    refuses(rig, "does not say that items can be searched")
+    with pytest.raises(ArchiveError, match="the landing page cannot be read"):
+        search_scenes(
+            HERE,
+            settings=settings(stac={"endpoint": "http://127.0.0.1:9"}),
+            now=NOW,
+            cloud_cover_max=None,
+            stac_io=CountingStacIO(retries=0),
+        )
+
+
+def test_two_thousand_points_need_fewer_than_a_hundred_requests() -> None:
+    rng = np.random.default_rng(11)
+    ports = rng.uniform([-9, 36], [29, 59], (60, 2))
+    items = []
+    for number, (lon, lat) in enumerate(ports):
+        for day in range(12):
+            for tile in range(4):
+                tree = item(number * 100 + day * 4 + tile, datetime=f"2025-07-{day + 10:02d}T11:04:22Z")
+                west, south = lon - 0.9 + tile * 0.3, lat - 0.9 + tile * 0.3
+                ring = [[west, south], [west + 1.5, south], [west + 1.5, south + 1], [west, south + 1], [west, south]]
+                items.append({**tree, "geometry": {"type": "Polygon", "coordinates": [ring]}})
+    places = ports[rng.integers(0, 60, 2000)] + rng.normal(0, 0.1, (2000, 2))
+    seconds = rng.integers(0, 10 * 86_400, 2000)
+    where = points(
+        *(
+            (x, y, datetime(2025, 7, 11, tzinfo=UTC) + timedelta(seconds=int(s)))
+            for (x, y), s in zip(places, seconds, strict=True)
+        )
+    )
+    with serve(StacRig(items)) as rig:
+        found = search(rig, where)
+    assert found.requests == rig.requests < 100
+    assert len(found.scenes) > 2_000
+
+
+def test_areas_over_the_antimeridian_and_only_some_tiles(rig: StacRig) -> None:
+    far = item(50, **{"mgrs:utm_zone": 1, "mgrs:latitude_band": "W", "mgrs:grid_square": "CP", "proj:epsg": 32601})
+    for asset in far["assets"].values():
+        asset["proj:transform"][2], asset["proj:transform"][5] = 300_000, 7_200_000
+    far["geometry"] = {
+        "type": "Polygon",
+        "coordinates": [[[-179.5, 64], [-178, 64], [-178, 65], [-179.5, 65], [-179.5, 64]]],
+    }
+    rig.items.append(far)
+    more: dict[str, Any] = {"settings": settings(stac={"endpoint": rig.url}), "now": NOW, "stac_io": quick()}
+    day = datetime(2025, 7, 31, tzinfo=UTC)
+    areas = [(179.0, 64.0, -178.5, 65.0), (-5.2, 36.2, -5.0, 36.4)]
+    found = search_areas(areas, day, day + timedelta(days=1), **more)
+    assert len(found.scenes) == 8
+    assert len(rig.searches) == 1
+    found = search_areas(areas, day, day + timedelta(days=1), tiles=["01WCP"], **more)
+    assert [scene.mgrs_tile for scene in found.scenes] == ["01WCP"]
+    # From the start until before the end.
+    assert len(search_areas(areas, AT, AT + timedelta(seconds=1), **more).scenes) == 8
+    assert search_areas(areas, AT - timedelta(seconds=1), AT, **more).scenes == []
+    assert search_areas([], day, day + timedelta(days=1), **more).scenes == []
+    requests = rig.requests
+    assert search_areas(areas, NOW + timedelta(days=1), NOW + timedelta(days=2), **more).requests == 0
+    assert rig.requests == requests
+
+
+def test_items_with_the_datatakes_start_are_searched_earlier_and_resolved(shared_data: Path) -> None:
+    """A real item of the Planetary Computer."""
+    trees = [
+        tree
+        for provider, file, tree in recorded_items(shared_data)
+        if provider == "planetary_computer" and "35MNM" in tree["id"]
+    ]
+    tree = copy.deepcopy(trees[0])
+    start = datetime.fromisoformat(tree["properties"]["datetime"])
+    sensed = start + timedelta(minutes=20)
+    lon, lat = np.mean(np.array(tree["geometry"]["coordinates"][0]), axis=0)
+    where = points((lon, lat, sensed))
+    asked = []
+
+    def fetch(href: str) -> bytes:
+        asked.append(href)
+        if len(asked) > 1:
+            raise MissingAssetError(href, "HTTP 404")
+        return f"<SENSING_TIME metadataLevel='Standard'>{sensed.isoformat()}</SENSING_TIME>".encode()
+
+    narrow = {"provider": "planetary_computer", "search_window_hours": 0.1}
+    with serve(StacRig([tree])) as rig:
+        found = search(rig, where, None, stac=narrow, fetch_metadata=fetch)
+        assert [(scene.datetime, scene.datetime_is) for scene in found.scenes] == [
+            (sensed.replace(microsecond=sensed.microsecond // 1000 * 1000), "tile")
+        ]
+        assert asked == [tree["assets"]["granule-metadata"]["href"]]
+        found = search(rig, where, None, stac=narrow, fetch_metadata=fetch)
+        assert found.scenes == []
+        assert "HTTP 404" in found.skipped[0].reason
+        # By default the metadata's host must be allowed: a scene is not used without its own time.
+        found = search(rig, where, None, stac=narrow)
+        assert found.scenes == []
+        assert "stac.allowed_hosts" in found.skipped[0].reason
+
+
+def test_the_recorded_pages_of_earth_search_are_read(shared_data: Path) -> None:
+    """Between its two pages one more item was published; of 115,912,757 announced the recording holds 20."""
+    folder = shared_data / "stac" / "earth-search-v1"
+    pages = [json.loads((folder / f"search_2025-07-31_page{n}.json").read_text(encoding="utf-8")) for n in (1, 2)]
+    ids = [tree["id"] for tree in itertools.islice(read_pages("earth-search", iter(pages)), 20)]
+    assert len(set(ids)) == 20
+    with pytest.raises(ArchiveError, match="announced 115912757 items and sent 20"):
+        list(read_pages("earth-search", iter(pages)))
+
+
+def test_an_item_published_while_pages_are_read_is_no_failure() -> None:
+    link = {"rel": "next", "href": "http://x/"}
+    pages = [
+        {"features": [{"id": "a"}], "numberMatched": 2, "links": [link]},
+        {"features": [{"id": "b"}], "numberMatched": 3},
+    ]
+    assert [tree["id"] for tree in read_pages("http://x", iter(pages))] == ["a", "b"]
