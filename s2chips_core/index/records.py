@@ -1,10 +1,30 @@
 """The row of the index: what is known of a chip. The same fields are in the GeoJSON properties and the JSON sidecar.
 
-Here: the schema. Not here: the file `tiles.parquet` (`tiles`), footprints as GeoJSON (`geojson`).
+Here: the schema, building rows, and their plain form. Not here: the parts on disk (`parts`), the file `tiles.parquet`
+(`tiles`), footprints as GeoJSON (`geojson`).
 """
 
-import pyarrow as pa
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import shapely
+import shapely.geometry
+
+from s2chips_core import layout, tables
+from s2chips_core.chips.chip import Chip
+from s2chips_core.chips.identity import chip_id, fingerprint, format_coordinate, split_of
+from s2chips_core.config import Settings
+from s2chips_core.errors import SchemaError
+from s2chips_core.scenes.matches import MATCH_SCHEMA
+from s2chips_core.scenes.scene import Scene
 from s2chips_core.tables import TIMESTAMP
 
 BBOX = pa.struct([pa.field(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
@@ -66,3 +86,185 @@ INDEX_SCHEMA = pa.schema(
     ]
 )
 """`transform`: a, b, c, d, e, f of the affine transform, metres. `geometry`: the footprint as WKB, WGS 84 lon/lat."""
+
+MATCH_FIELDS = tuple(n for n in INDEX_SCHEMA.names if n in MATCH_SCHEMA.names and n not in ("lat", "lon"))
+"""What a row takes from its match as it is."""
+PIXEL_FIELDS = tuple(
+    n for n in INDEX_SCHEMA.names if n not in MATCH_SCHEMA.names and n not in ("chip_id", "path", "split", "fingerprint")
+)
+"""What a row knows from cutting the chip."""
+PROPERTY_FIELDS = tuple(n for n in INDEX_SCHEMA.names if n not in ("bbox", "geometry"))
+"""What GeoJSON and the sidecar carry."""
+SWIR_BANDS = frozenset({"B11", "B12"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ChipKey:
+    """What a chip is called and where it lies, known before a pixel is read."""
+
+    chip_id: str
+    split: str
+    scene_day: date
+    """UTC date of `scene_datetime`."""
+    path: str
+    """Key of the `.tif`."""
+    lat: float
+    """Of the chip centre, degrees, 5 decimals; `lon` too."""
+    lon: float
+    fingerprint: str
+    """What the pixels rest on; see `chips.identity`."""
+
+
+def chip_key(match: Mapping[str, Any], settings: Settings) -> ChipKey:
+    """The names of the chip of a match with status matched."""
+    scene = _scene(match["scene"])
+    mmsi, lat, lon = int(match["mmsi"]), centre_deg(match["lat"]), centre_deg(match["lon"])
+    scene_datetime: datetime = match["scene_datetime"]
+    scene_day = scene_datetime.date()
+    name = chip_id(mmsi, scene_datetime, lat, lon)
+    split = split_of(name, mmsi, settings.splits)
+    return ChipKey(
+        chip_id=name,
+        split=split,
+        scene_day=scene_day,
+        path=layout.chip(split, mmsi, scene_day, name),
+        lat=lat,
+        lon=lon,
+        fingerprint=fingerprint(
+            config_hash=settings.config_hash,
+            scene_id=scene.scene_id,
+            revision=scene.revision,
+            processing_baseline=scene.processing_baseline,
+            lat=lat,
+            lon=lon,
+            position_method=match["position_method"],
+        ),
+    )
+
+
+def centre_deg(degrees: float) -> float:
+    """A coordinate of the chip centre as the chip id has it: 5 decimals, about 1 m.
+
+    The chip is cut there too, so that the index, the id and the pixels tell of one and the same place.
+    """
+    return float(format_coordinate(degrees))
+
+
+@functools.lru_cache(maxsize=64)
+def _scene(text: str) -> Scene:
+    return Scene.from_json(text)
+
+
+def row_from_chip(
+    match: Mapping[str, Any], key: ChipKey, chip: Chip, *, created_at: datetime, software_version: str, config_hash: str
+) -> dict[str, Any]:
+    """The row of a chip that was just cut.
+
+    Args:
+        match: its row of `scenes.matches.MATCH_SCHEMA`, status matched.
+        key: its names.
+        chip: its pixels, numbers and footprint.
+        created_at: aware UTC.
+        software_version: of this package.
+        config_hash: `Settings.config_hash`.
+    """
+    footprint = oriented(shapely.geometry.shape(chip.footprint))
+    return {
+        **_said_by_match(match, key),
+        "bands": list(chip.bands),
+        "has_swir": not SWIR_BANDS.isdisjoint(chip.bands),
+        "qa_cloud_frac": chip.numbers.qa_cloud_frac,
+        "qa_water_frac": chip.numbers.qa_water_frac,
+        "qa_land_frac": chip.numbers.qa_land_frac,
+        "qa_nodata_frac": chip.numbers.qa_nodata_frac,
+        "epsg": chip.epsg,
+        "transform": [float(x) for x in chip.transform],
+        "boa_offset_dn": chip.boa_offset_dn,
+        "boa_offset_source": str(chip.boa_offset_source),
+        "scl_present": chip.scl_present,
+        "gate_verdict": str(chip.verdict),
+        "created_at": created_at,
+        "software_version": software_version,
+        "config_hash": config_hash,
+        "bbox": dict(zip(BBOX.names, footprint.bounds, strict=True)),
+        "geometry": shapely.to_wkb(footprint),
+    }
+
+
+def row_from_earlier(match: Mapping[str, Any], key: ChipKey, earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a chip that exists: pixels, footprint, `created_at` of `earlier`, the ship as `match` knows it now."""
+    return {**{name: earlier[name] for name in PIXEL_FIELDS}, **_said_by_match(match, key)}
+
+
+def _said_by_match(match: Mapping[str, Any], key: ChipKey) -> dict[str, Any]:
+    return {
+        **{name: match[name] for name in MATCH_FIELDS},
+        "chip_id": key.chip_id,
+        "path": key.path,
+        "split": key.split,
+        "fingerprint": key.fingerprint,
+        "lat": key.lat,
+        "lon": key.lon,
+    }
+
+
+def oriented(geometry: shapely.Geometry) -> shapely.Geometry:
+    """Polygons with counter-clockwise outer rings, as RFC 7946 section 3.1.6 asks."""
+    if isinstance(geometry, shapely.Polygon):
+        return shapely.geometry.polygon.orient(geometry)
+    if isinstance(geometry, shapely.MultiPolygon):
+        return shapely.MultiPolygon([shapely.geometry.polygon.orient(part) for part in geometry.geoms])
+    raise SchemaError("index", f"a footprint is a {geometry.geom_type}, expected Polygon or MultiPolygon")
+
+
+def index_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a frame of `INDEX_SCHEMA`, sorted by `scene_datetime`, then `chip_id`."""
+    frame = pd.DataFrame(list(rows), columns=INDEX_SCHEMA.names)
+    table = tables.conform(frame, INDEX_SCHEMA, "index")
+    return tables.to_frame(table.sort_by([("scene_datetime", "ascending"), ("chip_id", "ascending")]))
+
+
+def unique_chips(table: pa.Table) -> pa.Table:
+    """One row per `chip_id`, sorted by `scene_datetime`, then `chip_id`.
+
+    Two sources may name the same ship at the same place. A source that finds the chip made takes it over with its
+    `created_at`; a later one means that the artefacts were made anew (another configuration), and the latest row is the
+    one that tells what is in them. Of equals the one of the `source_id` that sorts first is kept, then the first.
+    """
+    order = [
+        ("scene_datetime", "ascending"),
+        ("chip_id", "ascending"),
+        ("created_at", "descending"),
+        ("source_id", "ascending"),
+    ]
+    ordered = table.sort_by(order)
+    # `chip_id` is made of `scene_datetime` too, so equals are neighbours.
+    ids = ordered["chip_id"].to_numpy()
+    return ordered.filter(np.concatenate([[True], ids[1:] != ids[:-1]])) if len(ids) else ordered
+
+
+def properties(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an index row, without geometry and bbox, as JSON takes them.
+
+    Times are RFC 3339 UTC with milliseconds and `Z`; what is not known is null, never NaN.
+    """
+    return {name: _plain(row[name]) for name in PROPERTY_FIELDS}
+
+
+def sidecar(row: Mapping[str, Any]) -> bytes:
+    """The `.json` beside a chip: `properties`, indented, in the order of the schema."""
+    return (json.dumps(properties(row), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

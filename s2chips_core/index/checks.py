@@ -1,0 +1,204 @@
+"""Checks of what is in the dataset; each says whether it holds, in a sentence, and with its numbers.
+
+Here: the checks. Not here: when they run and what they hold up (the asset checks of the orchestration).
+"""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from rasterio.io import MemoryFile
+
+from s2chips_core import layout, tables
+from s2chips_core.errors import SchemaError, StorageError
+from s2chips_core.index.commit import paths_of_all_journals
+from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day, scene_days
+from s2chips_core.index.records import INDEX_SCHEMA, properties, unique_chips
+from s2chips_core.storage import Storage
+
+SPLITS = ("train", "val", "test")
+CLIPPED_LOW = np.float32(0.0001)
+"""What valid pixels are clipped to from below."""
+MAX_CLIPPED_SHARE = 0.01
+NAMED = 5
+"""How many examples a description names."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """What a check found."""
+
+    passed: bool
+    description: str
+    """One sentence."""
+    numbers: dict[str, int | float]
+
+
+def check_schema(storage: Storage, key: str, schema: pa.Schema) -> CheckResult:
+    """Whether the table at `key` has the declared columns, types and no null where none may be."""
+    try:
+        rows = tables.read_arrow(storage, key, schema).num_rows
+    except (SchemaError, StorageError) as error:
+        return CheckResult(passed=False, description=str(error), numbers={"rows": 0})
+    description = f"{key} has its {len(schema)} declared columns and {rows} rows"
+    return CheckResult(passed=True, description=description, numbers={"rows": rows})
+
+
+def check_unique_chip_ids(index: pd.DataFrame) -> CheckResult:
+    """Whether every `chip_id` of an index is there once."""
+    twice = sorted(set(index.loc[index["chip_id"].duplicated(), "chip_id"]))
+    numbers: dict[str, int | float] = {"chips": len(index), "repeated": len(twice)}
+    said = f"repeated: {_named(twice)}" if twice else f"{len(index)} chips, each once"
+    return CheckResult(passed=not twice, description=said, numbers=numbers)
+
+
+def check_day_files(storage: Storage, scene_day: date) -> CheckResult:
+    """Whether the index parts of a scene day, its artefacts and its GeoJSON tell of the same chips.
+
+    Every chip has its `.tif`, quicklook, GeoJSON and sidecar; the sidecar and the day's GeoJSON have the fields of the
+    index; there is no `.tif` of a ship of that day that no part and no journal names.
+    """
+    with storage.lock(COMMIT_LOCK):
+        union = join_parts(parts_of_scene_day(storage, scene_day).values())
+        chips = unique_chips(union).to_pylist()
+        claimed = set(union["path"].to_pylist())
+        folders = {layout.chip_folder(s, m, scene_day) for s in SPLITS for m in set(union["mmsi"].to_pylist())}
+        on_disk = {key for folder in folders for key in storage.list(folder)}
+        running = paths_of_all_journals(storage)
+        key = layout.daily_geojson(scene_day)
+        daily = storage.get(key) if storage.exists(key) else None
+        sidecars = {c["chip_id"]: _sidecar(storage, c["path"], on_disk) for c in chips}
+    said = {c["chip_id"]: properties(c) for c in chips}
+    changing = {c["chip_id"] for c in chips if c["path"] in running}
+    in_geojson = {} if daily is None else {f["id"]: f["properties"] for f in json.loads(daily)["features"]}
+    problems = _file_problems(claimed, on_disk, running)
+    problems |= {
+        "sidecars unlike the index": sorted(i for i in said if i not in changing and sidecars[i] != said[i]),
+        "in the index, not in the GeoJSON": sorted(set(said) - set(in_geojson)),
+        "in the GeoJSON, not in the index": sorted(set(in_geojson) - set(said)),
+        "other fields in the GeoJSON": sorted(i for i in set(said) & set(in_geojson) if said[i] != in_geojson[i]),
+    }
+    return _of_problems(problems, len(said), f"{len(said)} chips of {scene_day}: index, files and GeoJSON agree")
+
+
+def check_all_files(storage: Storage) -> CheckResult:
+    """Whether `tiles.parquet`, the index parts and the artefacts of the whole dataset tell of the same chips."""
+    with storage.lock(COMMIT_LOCK):
+        key = layout.tiles_index()
+        index = tables.read_table(storage, key, INDEX_SCHEMA) if storage.exists(key) else tables.empty(INDEX_SCHEMA)
+        in_parts: set[str] = set()
+        claimed: set[str] = set()
+        for scene_day in scene_days(storage):
+            union = join_parts(parts_of_scene_day(storage, scene_day).values())
+            in_parts |= set(union["chip_id"].to_pylist())
+            claimed |= set(union["path"].to_pylist())
+        on_disk = set(storage.list(layout.chips_folder()))
+        running = paths_of_all_journals(storage)
+    in_index = set(index["chip_id"])
+    problems = _file_problems(claimed, on_disk, running)
+    problems |= {
+        "in the parts, not in the index": sorted(in_parts - in_index),
+        "in the index, not in the parts": sorted(in_index - in_parts),
+    }
+    return _of_problems(problems, len(index), f"{len(index)} chips: index, parts and files agree")
+
+
+def check_reflectance(storage: Storage, paths: Sequence[str], *, sample: int = 50) -> CheckResult:
+    """Whether valid pixels that are clipped from below are rare: an offset taken off twice makes water 0.0001.
+
+    Args:
+        storage: the dataset.
+        paths: keys of chips.
+        sample: at most so many are read, evenly spread over `paths`.
+    """
+    chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, min(sample, len(paths))).astype(int))]
+    clipped = valid = 0
+    for path in chosen:
+        with MemoryFile(storage.get(path)) as memory, memory.open() as raster:
+            pixels = raster.read()
+        valid += int(np.count_nonzero(pixels > 0))
+        clipped += int(np.count_nonzero(pixels == CLIPPED_LOW))
+    share = clipped / valid if valid else 0.0
+    return CheckResult(
+        passed=share <= MAX_CLIPPED_SHARE,
+        description=f"{share:.3%} of the valid pixels of {len(chosen)} chips are clipped to 0.0001, "
+        f"at most {MAX_CLIPPED_SHARE:.0%} may be",
+        numbers={"chips": len(chosen), "valid_px": valid, "clipped_px": clipped, "clipped_share": share},
+    )
+
+
+def check_outcomes_cover(matches: pd.DataFrame, outcomes: pd.DataFrame) -> CheckResult:
+    """Whether every target of the matches has exactly one outcome, and nothing else has."""
+    wanted, found = _targets(matches), _targets(outcomes)
+    problems = {
+        "without an outcome": sorted("/".join(t) for t in wanted.keys() - found.keys()),
+        "with several": sorted("/".join(t) for t, n in found.items() if n > 1),
+        "no target": sorted("/".join(t) for t in found.keys() - wanted.keys()),
+    }
+    return _of_problems(problems, len(wanted), f"{len(wanted)} targets, each with one outcome", what="targets")
+
+
+def check_ais_sources(ais_sources: Iterable[str]) -> CheckResult:
+    """Whether a dataset with real AIS (aisstream, file) has no synthetic AIS.
+
+    Args:
+        ais_sources: the column `ais_source` of the index or of outcomes.
+    """
+    count = Counter(ais_sources)
+    synthetic = count["synthetic"]
+    real = sum(count.values()) - synthetic
+    passed = not (real and synthetic)
+    said = "only synthetic" if synthetic else "no synthetic"
+    return CheckResult(
+        passed=passed,
+        description=f"{said} AIS" if passed else f"{synthetic} synthetic rows among {real} real ones",
+        numbers={"real": real, "synthetic": synthetic},
+    )
+
+
+def _file_problems(claimed: set[str], on_disk: set[str], running: set[str]) -> dict[str, list[str]]:
+    tifs = {key for key in on_disk if key.endswith(".tif") and not key.endswith("_masks.tif")}
+    always = tuple(s for s in layout.CHIP_SUFFIXES if s != "_masks.tif")
+    expected = {key for path in claimed for key in layout.chip_artefacts(path, always)}
+    allowed = {key for path in claimed | running for key in layout.chip_artefacts(path)}
+    return {
+        "files that are missing": sorted(expected - on_disk),
+        "chips that nobody claims": sorted(tifs - allowed),
+        "other files that nobody claims": sorted(on_disk - tifs - allowed),
+    }
+
+
+def _of_problems(problems: dict[str, list[str]], total: int, fine: str, what: str = "chips") -> CheckResult:
+    found = {name: named for name, named in problems.items() if named}
+    said = "; ".join(f"{name}: {len(named)} ({_named(named)})" for name, named in found.items())
+    numbers: dict[str, int | float] = {what: total, **{name: len(named) for name, named in problems.items()}}
+    return CheckResult(passed=not found, description=said or fine, numbers=numbers)
+
+
+def _sidecar(storage: Storage, path: str, on_disk: set[str]) -> Any:
+    key = layout.chip_artefacts(path, (".json",))[0]
+    return json.loads(storage.get(key)) if key in on_disk else None
+
+
+def _targets(frame: pd.DataFrame) -> Counter[tuple[str, str]]:
+    return Counter(zip(frame["source_id"], frame["target_id"], strict=True))
+
+
+def _named(items: Sequence[str]) -> str:
+    return ", ".join(items[:NAMED]) + (", …" if len(items) > NAMED else "")
+
+
+def all_of(results: Sequence[CheckResult]) -> CheckResult:
+    """Several results as one: it holds when each holds; numbers are added up."""
+    failed = [result.description for result in results if not result.passed]
+    numbers: Counter[str] = Counter()
+    for result in results:
+        numbers.update(result.numbers)
+    said = "; ".join(failed[:NAMED]) if failed else f"{len(results)} tables are as declared"
+    return CheckResult(passed=not failed, description=said, numbers=dict(numbers))

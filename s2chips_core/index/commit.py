@@ -1,0 +1,169 @@
+"""The commit of one source of a day: its parts, its outcomes, and the removal of what nobody claims any more.
+
+Artefacts are written before the commit, so a run that is killed leaves some that no part names. The journal, written
+before the first of them, lists every chip that the run may write or drop; the run that commits next for the same day and
+source deletes what the journal lists and no part claims. Two sources may name the same chip: what a part or the journal
+of another source lists is left to that source.
+
+Here: the journal, the commit, the sweep. Not here: what is in the parts (`day`, `records`).
+"""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date
+
+import pandas as pd
+import pyarrow as pa
+
+from s2chips_core import layout, tables
+from s2chips_core.errors import StorageError
+from s2chips_core.index.chip_files import MASKS_SUFFIX, delete_artefacts
+from s2chips_core.index.geojson import feature_bytes
+from s2chips_core.index.outcomes import OUTCOME_SCHEMA
+from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day, parts_of_source
+from s2chips_core.index.records import INDEX_SCHEMA, sidecar, unique_chips
+from s2chips_core.storage import Storage
+
+Parts = dict[date, dict[str, pa.Table]]
+"""By scene day, then by key."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """What a run may touch: key of the `.tif` -> scene day."""
+
+    writes: Mapping[str, date]
+    """Chips that it may write."""
+    drops: Mapping[str, date]
+    """Chips of its earlier parts, and of earlier runs that were killed."""
+
+    @property
+    def paths(self) -> dict[str, date]:
+        """Everything that it lists."""
+        return {**self.drops, **self.writes}
+
+    def to_json(self) -> bytes:
+        """The text that `from_json` reads."""
+        tree = {
+            name: {path: scene_day.isoformat() for path, scene_day in sorted(paths.items())}
+            for name, paths in (("writes", self.writes), ("drops", self.drops))
+        }
+        return json.dumps(tree, indent=0).encode()
+
+    @classmethod
+    def from_json(cls, key: str, data: bytes) -> "Journal":
+        """The inverse of `to_json`; StorageError when it is something else."""
+        try:
+            tree = json.loads(data)
+            return cls(**{n: {path: date.fromisoformat(day) for path, day in tree[n].items()} for n in ("writes", "drops")})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StorageError(key, f"is no journal ({error}); delete it and run the day again") from error
+
+
+def read_journal(storage: Storage, ais_day: date, source_id: str) -> Journal | None:
+    """The journal that a killed run of this source left, if any."""
+    key = layout.journal(ais_day, source_id)
+    return Journal.from_json(key, storage.get(key)) if storage.exists(key) else None
+
+
+def paths_of_other_journals(storage: Storage, ais_day: date, source_id: str) -> set[str]:
+    """What other sources, running or killed, may be writing or dropping. Call under the commit lock."""
+    return paths_of_all_journals(storage, but=layout.journal(ais_day, source_id))
+
+
+def paths_of_all_journals(storage: Storage, but: str | None = None) -> set[str]:
+    """What any source, running or killed, may be writing or dropping. Call under the commit lock."""
+    keys = [key for key in storage.list(layout.journals_folder()) if key != but]
+    return {path for key in keys for path in Journal.from_json(key, storage.get(key)).paths}
+
+
+def commit_source(
+    storage: Storage,
+    ais_day: date,
+    source_id: str,
+    *,
+    rows: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    fresh: Mapping[str, date],
+    journal: Journal | None,
+    masks: bool,
+) -> set[date]:
+    """Replace the parts and outcomes of a source of a day. Whatever is interrupted here, the next run completes.
+
+    Args:
+        storage: the dataset.
+        ais_day: the day.
+        source_id: the source.
+        rows: its chips, `INDEX_SCHEMA`; all artefacts are in place.
+        outcomes: its outcomes, `OUTCOME_SCHEMA`.
+        fresh: chips that this run has written.
+        journal: the journal of this run; none when it writes and drops no chip.
+        masks: whether chips of this run have `_masks.tif`; an older one is deleted if not.
+
+    Returns:
+        The scene days whose chips may have changed.
+    """
+    listed = {} if journal is None else {**journal.drops, **fresh}
+    with storage.lock(COMMIT_LOCK):
+        earlier = set(parts_of_source(storage, ais_day, source_id))
+        days: pd.Series = rows["scene_datetime"].dt.date
+        by_day: dict[date, pd.DataFrame] = {scene_day: rows[days == scene_day] for scene_day in sorted(set(days))}
+        for scene_day, part in by_day.items():
+            _put_table(storage, layout.index_part(scene_day, ais_day, source_id), part, INDEX_SCHEMA)
+        for scene_day in sorted(earlier - set(by_day)):
+            storage.delete(layout.index_part(scene_day, ais_day, source_id))
+        paths = {**listed, **dict(zip(rows["path"], days, strict=True))}
+        parts = _parts_of(storage, paths)
+        _settle_sidecars(storage, paths, parts, fresh)
+        _put_table(storage, layout.outcomes_part(ais_day, source_id), outcomes, OUTCOME_SCHEMA)
+        _sweep(storage, listed, parts, paths_of_other_journals(storage, ais_day, source_id), set() if masks else set(fresh))
+        storage.delete(layout.journal(ais_day, source_id))
+    return earlier | set(by_day) | set(listed.values())
+
+
+def withdraw_source(storage: Storage, ais_day: date, source_id: str, *, fresh: Mapping[str, date], journal: Journal) -> None:
+    """Give up a run before its commit: delete what it wrote and no part claims. Parts and outcomes stay as they are."""
+    listed = {**journal.drops, **fresh}
+    with storage.lock(COMMIT_LOCK):
+        others = paths_of_other_journals(storage, ais_day, source_id)
+        _sweep(storage, listed, _parts_of(storage, listed), others, set())
+        storage.delete(layout.journal(ais_day, source_id))
+
+
+def _parts_of(storage: Storage, paths: Mapping[str, date]) -> Parts:
+    return {scene_day: parts_of_scene_day(storage, scene_day) for scene_day in sorted(set(paths.values()))}
+
+
+def _settle_sidecars(storage: Storage, paths: Mapping[str, date], parts: Parts, fresh: Mapping[str, date]) -> None:
+    """Make the sidecars of `paths` tell what the index tells, where a ship or the source that owns it has changed."""
+    for scene_day, found in parts.items():
+        union = join_parts(found.values())
+        claims = Counter(union["path"].to_pylist())
+        for row in unique_chips(union).to_pylist():
+            path = row["path"]
+            if paths.get(path) != scene_day or (path in fresh and claims[path] == 1):
+                continue
+            text_key, feature_key = layout.chip_artefacts(path, (".json", ".geojson"))
+            if not storage.exists(text_key) or storage.get(text_key) != sidecar(row):
+                # The one that is compared goes last: an interruption between the two is seen again.
+                storage.put(feature_key, feature_bytes(row))
+                storage.put(text_key, sidecar(row))
+
+
+def _sweep(storage: Storage, paths: Mapping[str, date], parts: Parts, others: set[str], no_masks: set[str]) -> None:
+    """Delete the artefacts of `paths` that no part claims and no other journal lists, the `.tif` first."""
+    claims = Counter(path for found in parts.values() for path in join_parts(found.values())["path"].to_pylist())
+    for path in sorted(set(paths) - others):
+        if path not in claims:
+            delete_artefacts(storage, path)
+        elif path in no_masks and claims[path] == 1:
+            storage.delete(layout.chip_artefacts(path, (MASKS_SUFFIX,))[0])
+
+
+def _put_table(storage: Storage, key: str, frame: pd.DataFrame, schema: pa.Schema) -> None:
+    """Write a table unless it is there already: what has not changed keeps its time."""
+    data = tables.parquet_bytes(tables.conform(frame, schema, key))
+    if not storage.exists(key) or storage.get(key) != data:
+        storage.put(key, data)

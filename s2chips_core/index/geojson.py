@@ -1,0 +1,89 @@
+"""Footprints as GeoJSON (RFC 7946): one Feature beside every chip, one FeatureCollection per scene day.
+
+Here: the text. Not here: the properties (`records`) and the parts they come from (`parts`). Coordinates are WGS 84
+longitude, latitude, to 7 decimals (1 cm).
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import shapely
+import shapely.geometry
+
+from s2chips_core import layout
+from s2chips_core.index.parts import COMMIT_LOCK, chips_of_scene_day
+from s2chips_core.index.records import properties
+from s2chips_core.storage import Storage
+
+DECIMALS = 7
+
+
+def feature(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The Feature of an index row; its `id` is the chip_id."""
+    geometry = shapely.geometry.mapping(shapely.from_wkb(row["geometry"]))
+    return {
+        "type": "Feature",
+        "id": row["chip_id"],
+        "geometry": {"type": geometry["type"], "coordinates": _rounded(geometry["coordinates"])},
+        "properties": properties(row),
+    }
+
+
+def feature_bytes(row: Mapping[str, Any]) -> bytes:
+    """The `.geojson` beside a chip."""
+    return (_text(feature(row)) + "\n").encode()
+
+
+def collection_bytes(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """A FeatureCollection of index rows in the order given, one Feature a line."""
+    lines = ",\n".join(_text(feature(row)) for row in rows)
+    return f'{{"type":"FeatureCollection","features":[\n{lines}\n]}}\n'.encode()
+
+
+def write_daily_geojson(storage: Storage, scene_day: date) -> int:
+    """Write the footprints of all chips sensed on a day, or remove the file when there are none.
+
+    Returns:
+        The number of chips.
+    """
+    key = layout.daily_geojson(scene_day)
+    with storage.lock(COMMIT_LOCK):
+        chips = chips_of_scene_day(storage, scene_day)
+        if not chips.num_rows:
+            storage.delete(key)
+        else:
+            storage.put(key, collection_bytes(chips.to_pylist()))
+    return int(chips.num_rows)
+
+
+def _rounded(coordinates: Any) -> Any:
+    if isinstance(coordinates, tuple | list):
+        return [_rounded(item) for item in coordinates]
+    return round(float(coordinates), DECIMALS)
+
+
+def _text(tree: Any) -> str:
+    return json.dumps(tree, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def refresh_geojson(storage: Storage, ais_day: date, reach_hours: float) -> dict[date, int]:
+    """Write the GeoJSON of every day on which chips of an AIS day may have been sensed.
+
+    Args:
+        storage: the dataset.
+        ais_day: the day of AIS.
+        reach_hours: how far a scene may be from the AIS, `stac.search_window_hours`.
+
+    Returns:
+        Chips by scene day, for the days that have parts or had a file.
+    """
+    reach = math.ceil(reach_hours / 24.0)
+    around = [ais_day + timedelta(days=n) for n in range(-reach, reach + 1)]
+    return {
+        day: write_daily_geojson(storage, day)
+        for day in around
+        if storage.list(layout.index_parts_of_scene_day(day)) or storage.exists(layout.daily_geojson(day))
+    }

@@ -1,0 +1,513 @@
+"""The chips of a day, with made-up pixels: what stands, what is cut again, caps, sources, failures at every step."""
+
+import contextlib
+import itertools
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import rasterio
+
+from s2chips_core import layout, tables
+from s2chips_core.chips.gate import RefusalReason
+from s2chips_core.config import Settings
+from s2chips_core.errors import CancelledRunError, StorageError
+from s2chips_core.fetch import Fetcher
+from s2chips_core.index.day import DayResult, Progress, chip_day, write_day_tables
+from s2chips_core.index.outcomes import OUTCOME_SCHEMA
+from s2chips_core.index.parts import chips_of_scene_day, scene_days
+from s2chips_core.index.records import INDEX_SCHEMA, properties
+from s2chips_core.scenes.matches import MATCH_SCHEMA
+from s2chips_core.storage import LocalStorage
+from tests.chips.range_server import serving
+from tests.chips.rasters import ULX_M, ULY_M
+from tests.chips.scenes import make_files, make_pixels, make_scene, make_settings, request_at
+from tests.index.chips import (
+    DAY,
+    NOW,
+    SETTINGS,
+    Cutter,
+    match_of,
+    scene_of,
+    scenes_of_days,
+    unmatched_of,
+    write_matches,
+)
+
+FILE = layout.file_source("0123456789abcdef")
+
+
+def run(storage: Any, cutter: Any, *, source: str = layout.CAPTURE, settings: Settings = SETTINGS, **more: Any) -> DayResult:
+    more = {"clock": lambda: NOW, "software_version": "0.1.0"} | more
+    return chip_day(DAY, source, settings=settings, storage=storage, fetcher=Fetcher(()), cut=cutter, **more)
+
+
+def files(storage: LocalStorage) -> dict[str, bytes]:
+    found = {path.relative_to(storage.root): path for path in sorted(storage.root.rglob("*")) if path.is_file()}
+    return {key.as_posix(): path.read_bytes() for key, path in found.items() if key.parts[0] != ".locks"}
+
+
+def times(storage: LocalStorage) -> dict[str, int]:
+    return {key: Path(storage.url(key)).stat().st_mtime_ns for key in files(storage)}
+
+
+def chips_on_disk(storage: LocalStorage) -> list[str]:
+    return [key for key in storage.list("chips") if key.endswith(".tif")]
+
+
+def as_rows(index: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in index.to_dict("records")]
+
+
+def owners(index: pa.Table, mmsi: int) -> set[str]:
+    return {row["source_id"] for row in index.to_pylist() if row["mmsi"] == mmsi}
+
+
+@pytest.fixture
+def cutter() -> Cutter:
+    return Cutter()
+
+
+def test_every_target_has_an_outcome_and_every_chip_its_artefacts(storage: LocalStorage) -> None:
+    matches = [match_of(n) for n in range(4)] + [unmatched_of(4, "no_scene"), unmatched_of(5, "invalid_ais")]
+    write_matches(storage, matches)
+
+    result = run(storage, Cutter({244_660_001: RefusalReason.GATE_CLOUD, 244_660_002: RefusalReason.READ_ERROR}))
+
+    assert {name: n for name, n in result.counts.items() if n} == {
+        "chipped": 2,
+        "gate_cloud": 1,
+        "read_error": 1,
+        "no_scene": 1,
+        "invalid_ais": 1,
+    }
+    assert list(result.outcomes["target_id"]) == [m["target_id"] for m in matches]
+    assert result.outcomes["qa_cloud_frac"].tolist()[1] == 0.5
+    assert (result.chips_cut, result.chips_kept) == (2, 0)
+    assert result.scene_days == (DAY,)
+    for row in as_rows(result.rows):
+        base = row["path"].removesuffix(".tif")
+        assert row["path"] == f"chips/{row['split']}/{row['mmsi']}/20251027/{row['chip_id']}.tif"
+        assert json.loads(storage.get(base + ".json")) == properties(row)
+        assert json.loads(storage.get(base + ".geojson"))["properties"] == properties(row)
+        assert storage.exists(base + "_quicklook.jpg")
+        with rasterio.open(storage.url(row["path"])) as raster:
+            assert raster.tags()["chip_id"] == row["chip_id"]
+            assert raster.tags()["mmsi"] == str(row["mmsi"])
+            expected = np.random.default_rng(row["mmsi"]).uniform(0.01, 0.2, (4, 32, 32)).astype("float32")
+            np.testing.assert_array_equal(raster.read(), expected)
+    assert storage.list(layout.journals_folder()) == []
+
+
+def test_the_parts_on_disk_are_what_was_returned(storage: LocalStorage, cutter: Cutter) -> None:
+    write_matches(storage, [match_of(n) for n in range(3)])
+    result = run(storage, cutter)
+    part = tables.read_table(storage, layout.index_part(DAY, DAY, layout.CAPTURE), INDEX_SCHEMA)
+    pd.testing.assert_frame_equal(part, result.rows)
+    outcomes = tables.read_table(storage, layout.outcomes_part(DAY, layout.CAPTURE), OUTCOME_SCHEMA)
+    pd.testing.assert_frame_equal(outcomes, result.outcomes)
+
+
+def test_a_second_run_reads_nothing_and_changes_nothing(storage: LocalStorage) -> None:
+    matches = [match_of(n) for n in range(5)] + [unmatched_of(9, "pending_l2a")]
+    write_matches(storage, matches)
+    refusals = {
+        244_660_001: RefusalReason.GATE_LAND,
+        244_660_002: RefusalReason.NODATA,
+        244_660_003: RefusalReason.MISSING_ASSET,
+    }
+    first = run(storage, Cutter(refusals))
+    before = files(storage), times(storage)
+
+    again = Cutter(refusals)
+    second = run(storage, again, clock=lambda: NOW + timedelta(days=1))
+
+    assert again.asked == []
+    assert (files(storage), times(storage)) == before
+    pd.testing.assert_frame_equal(second.outcomes, first.outcomes)
+    assert (second.chips_cut, second.chips_kept, second.chips_per_second) == (0, 2, 0.0)
+
+
+def test_a_read_error_is_tried_again(storage: LocalStorage) -> None:
+    write_matches(storage, [match_of(0), match_of(1)])
+    run(storage, Cutter({244_660_001: RefusalReason.READ_ERROR}))
+    again = Cutter()
+    result = run(storage, again)
+    assert again.asked == ["t001"]
+    assert (result.chips_cut, result.chips_kept) == (1, 1)
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".json", "_quicklook.jpg", ".tif"])
+def test_a_chip_that_lost_an_artefact_is_made_again(storage: LocalStorage, cutter: Cutter, suffix: str) -> None:
+    write_matches(storage, [match_of(0), match_of(1)])
+    run(storage, cutter)
+    before = files(storage)
+    path = chips_on_disk(storage)[0]
+    storage.delete(path.removesuffix(".tif") + suffix)
+    again = Cutter()
+    run(storage, again)
+    assert len(again.asked) == 1
+    assert files(storage) == before
+
+
+@pytest.mark.parametrize("text", [b"", b"[1]", b'{"fingerprint": "another"}'])
+def test_a_chip_with_a_strange_sidecar_is_made_again(storage: LocalStorage, cutter: Cutter, text: bytes) -> None:
+    write_matches(storage, [match_of(0)])
+    run(storage, cutter)
+    before = files(storage)
+    storage.put(chips_on_disk(storage)[0].removesuffix(".tif") + ".json", text)
+    run(storage, cutter)
+    assert cutter.asked == ["t000", "t000"]
+    assert files(storage) == before
+
+
+def test_a_reprocessed_scene_replaces_its_chips_only(storage: LocalStorage, cutter: Cutter) -> None:
+    other = scene_of("S2B_30STG")
+    write_matches(storage, [match_of(0), match_of(1, scene=other)])
+    run(storage, cutter)
+    write_matches(storage, [match_of(0, scene=scene_of(revision="2")), match_of(1, scene=other)])
+    again = Cutter({244_660_000: RefusalReason.GATE_CLOUD})
+    result = run(storage, again)
+    assert again.asked == ["t000"]
+    assert result.counts["gate_cloud"] == 1
+    assert chips_on_disk(storage) == list(result.rows["path"])
+
+
+def test_other_splits_move_the_chips_and_leave_no_orphans(storage: LocalStorage, cutter: Cutter) -> None:
+    write_matches(storage, [match_of(n) for n in range(6)])
+    run(storage, cutter)
+    moved = SETTINGS.override({"splits": {"train": 0.0, "val": 0.0, "test": 1.0}})
+    result = run(storage, cutter, settings=moved)
+    assert result.counts["chipped"] == 6
+    assert set(result.rows["split"]) == {"test"}
+    assert {key.split("/")[1] for key in storage.list("chips")} == {"test"}
+
+
+def test_masks_that_are_no_longer_wanted_are_removed(storage: LocalStorage, cutter: Cutter, monkeypatch: Any) -> None:
+    monkeypatch.setattr("s2chips_core.index.chip_files.encode_masks", lambda chip: b"masks")
+    write_matches(storage, [match_of(0)])
+    run(storage, cutter, settings=SETTINGS.override({"masks": {"persist": True}}))
+    assert [key for key in storage.list("chips") if key.endswith("_masks.tif")]
+    run(storage, cutter)
+    assert not [key for key in storage.list("chips") if key.endswith("_masks.tif")]
+
+
+def test_a_target_that_is_gone_takes_its_chip_with_it(storage: LocalStorage, cutter: Cutter) -> None:
+    write_matches(storage, [match_of(0), match_of(1, scene=scenes_of_days(2)[1])])
+    run(storage, cutter)
+    assert len(scene_days(storage)) == 2
+    write_matches(storage, [match_of(0)])
+    result = run(storage, cutter)
+    assert scene_days(storage) == [DAY]
+    assert len(result.scene_days) == 2, "the day that lost a chip must be told of"
+    assert chips_on_disk(storage) == list(result.rows["path"])
+
+
+def test_a_day_without_targets(storage: LocalStorage, cutter: Cutter) -> None:
+    write_matches(storage, [])
+    result = run(storage, cutter)
+    assert len(result.rows) == 0
+    assert sum(result.counts.values()) == 0
+    assert storage.exists(layout.outcomes_part(DAY, layout.CAPTURE))
+
+
+def test_a_corrected_ship_reaches_index_and_sidecar_without_reading(storage: LocalStorage, cutter: Cutter) -> None:
+    write_matches(storage, [match_of(0)])
+    run(storage, cutter)
+    pixels = storage.get(chips_on_disk(storage)[0])
+    write_matches(storage, [match_of(0, ship_name="RENAMED")])
+    result = run(storage, cutter, clock=lambda: NOW + timedelta(days=1))
+    assert len(cutter.asked) == 1
+    assert result.rows["ship_name"].tolist() == ["RENAMED"]
+    assert result.rows["created_at"].tolist() == [NOW]
+    path = chips_on_disk(storage)[0]
+    assert json.loads(storage.get(path.removesuffix(".tif") + ".json"))["ship_name"] == "RENAMED"
+    assert json.loads(storage.get(path.removesuffix(".tif") + ".geojson"))["properties"]["ship_name"] == "RENAMED"
+    assert storage.get(path) == pixels
+
+
+def test_the_second_of_two_targets_with_one_chip_is_a_duplicate(storage: LocalStorage, cutter: Cutter) -> None:
+    write_matches(storage, [match_of(0), match_of(0, target_id="again")])
+    result = run(storage, cutter)
+    assert result.outcomes["outcome"].tolist() == ["chipped", "duplicate"]
+    assert "t000" in result.outcomes["detail"].tolist()[1]
+    assert cutter.asked == ["t000"]
+
+
+def test_with_the_real_reader(storage: LocalStorage) -> None:
+    """A small scene behind a range server: the pixels are those that rasterio alone gives, and are read once."""
+    pixels = make_pixels()
+    with serving(make_files(pixels)) as server:
+        scene = make_scene(server, pixels)
+        settings = make_settings(tiling={}, stac={"allowed_hosts": [server.host]})
+        places = {1: (400, 500), 2: (200, 200), 3: (450, 640), 4: (850, 500)}
+        found = {n: request_at(*place) for n, place in places.items()}
+        write_matches(storage, [match_of(n, scene=scene, lat=r.lat, lon=r.lon) for n, r in found.items()])
+        more: dict[str, Any] = {"settings": settings, "storage": storage, "software_version": "0.1.0", "clock": lambda: NOW}
+        with contextlib.closing(Fetcher(settings.stac.allowed_hosts)) as fetcher:
+            result = chip_day(DAY, layout.CAPTURE, fetcher=fetcher, **more)
+            again = chip_day(DAY, layout.CAPTURE, fetcher=fetcher, **more)
+    assert result.outcomes["outcome"].tolist() == ["chipped", "gate_cloud", "chipped", "gate_land"]
+    assert result.requests > 0
+    assert (again.requests, again.bytes, again.chips_kept) == (0, 0, 2)
+    for row in as_rows(result.rows):
+        col, line = places[row["mmsi"] % 1000]
+        with rasterio.open(storage.url(row["path"])) as raster:
+            for number, band in enumerate(row["bands"], 1):
+                window = pixels[band][line - 128 : line + 128, col - 128 : col + 128]
+                np.testing.assert_array_equal(raster.read(number), (window / 10_000).astype("float32"))
+            assert rasterio.transform.rowcol(raster.transform, *(ULX_M + 10 * col + 5, ULY_M - 10 * line - 5)) == (128, 128)
+
+
+# Caps
+
+
+@pytest.mark.parametrize("cap", [0, 1, 3, 7, 100])
+def test_the_cap_takes_the_first_that_pass(storage: LocalStorage, cap: int) -> None:
+    scenes = [scene_of(f"S2B_{n}", when=datetime(2025, 10, 27, 11, 4, n, tzinfo=UTC)) for n in range(3)]
+    matches = [match_of(n, scene=scenes[n % 3]) for n in range(12)]
+    write_matches(storage, matches)
+    refusals = {244_660_000 + n: RefusalReason.GATE_CLOUD for n in (0, 3, 4, 8)}
+    result = run(storage, Cutter(refusals), settings=_capped(cap))
+
+    # One at a time, in order: what the definition says.
+    order = sorted(result.outcomes.to_dict("records"), key=lambda row: (row["scene_datetime"], row["chip_id"]))
+    chips = 0
+    for row in order:
+        expected = "over_cap" if chips >= cap else "gate_cloud" if row["mmsi"] in refusals else "chipped"
+        assert row["outcome"] == expected
+        chips += expected == "chipped"
+
+    again = Cutter(refusals)
+    before = files(storage)
+    run(storage, again, settings=_capped(cap))
+    assert again.asked == []
+    assert files(storage) == before
+
+
+def test_a_lower_cap_takes_no_chip_away(storage: LocalStorage, cutter: Cutter) -> None:
+    write_matches(storage, [match_of(n) for n in range(4)])
+    run(storage, cutter)
+    write_matches(storage, [match_of(n) for n in range(6)])
+    result = run(storage, cutter, settings=_capped(2))
+    assert result.counts["chipped"] == 4
+    assert result.counts["over_cap"] == 2
+
+
+# Sources
+
+
+def test_two_sources_with_one_ship(storage: LocalStorage, cutter: Cutter) -> None:
+    write_matches(storage, [match_of(0), match_of(1)])
+    write_matches(storage, [match_of(1, target_id="row 2"), match_of(2, target_id="row 3")], source=FILE)
+    run(storage, cutter)
+    result = run(storage, cutter, source=FILE, clock=lambda: NOW + timedelta(hours=1))
+    assert cutter.asked == ["t000", "t001", "row 3"] or cutter.asked == ["t001", "t000", "row 3"]
+    assert (result.chips_cut, result.chips_kept, result.counts["chipped"]) == (1, 1, 2)
+    union = chips_of_scene_day(storage, DAY)
+    assert union.num_rows == 3
+    assert owners(union, 244_660_001) == {layout.CAPTURE}
+
+    # The capture loses the ship: its chip stays, for the file still has it, and the sidecar says so.
+    write_matches(storage, [match_of(0)])
+    run(storage, cutter)
+    union = chips_of_scene_day(storage, DAY)
+    assert owners(union, 244_660_001) == {FILE}
+    assert chips_on_disk(storage) == sorted(union["path"].to_pylist())
+    for row in union.to_pylist():
+        assert json.loads(storage.get(row["path"].removesuffix(".tif") + ".json")) == properties(row)
+
+
+def test_a_source_sees_that_another_replaced_its_chip(storage: LocalStorage, cutter: Cutter) -> None:
+    write_matches(storage, [match_of(0)])
+    write_matches(storage, [match_of(0)], source=FILE)
+    other = SETTINGS.override({"gate": {"max_cloud_center_frac": 0.01}})
+    run(storage, cutter)
+    run(storage, cutter, source=FILE, settings=other, clock=lambda: NOW + timedelta(hours=1))
+    assert chips_of_scene_day(storage, DAY)["config_hash"].to_pylist() == [other.config_hash]
+    run(storage, cutter, clock=lambda: NOW + timedelta(hours=2))
+    assert len(cutter.asked) == 3
+    assert chips_of_scene_day(storage, DAY)["config_hash"].to_pylist() == [SETTINGS.config_hash]
+
+
+def test_the_day_tables_are_the_union(storage: LocalStorage, cutter: Cutter) -> None:
+    write_matches(storage, [match_of(0)])
+    write_matches(storage, [match_of(1), unmatched_of(2, "no_scene")], source=FILE)
+    run(storage, cutter)
+    run(storage, cutter, source=FILE)
+    write_day_tables(DAY, storage)
+    matches = tables.read_table(storage, layout.matches(DAY), MATCH_SCHEMA)
+    outcomes = tables.read_table(storage, layout.outcomes(DAY), OUTCOME_SCHEMA)
+    assert list(zip(matches["source_id"], matches["target_id"], strict=True)) == [
+        ("capture", "t000"),
+        (FILE, "t001"),
+        (FILE, "t002"),
+    ]
+    assert outcomes["outcome"].tolist() == ["chipped", "chipped", "no_scene"]
+    for key in storage.list("matches/parts") + storage.list("outcomes/parts"):
+        storage.delete(key)
+    write_day_tables(DAY, storage)
+    assert not storage.exists(layout.matches(DAY))
+    assert not storage.exists(layout.outcomes(DAY))
+
+
+# Failures
+
+
+class Killed(BaseException):
+    """What a kill is to the code that runs: nothing after it happens."""
+
+
+class Breaking(LocalStorage):
+    """A storage whose call number `at` fails, and with `dead` every one after it."""
+
+    def __init__(self, root: Path, at: int, *, dead: bool) -> None:
+        super().__init__(root)
+        self.left, self.dead, self.counting = at, dead, threading.Lock()
+
+    def _call(self, key: str) -> None:
+        with self.counting:
+            self.left -= 1
+            if self.left == 0 or (self.left < 0 and self.dead):
+                raise Killed if self.dead else StorageError(key, "the disk is full")
+
+    def put(self, key: str, data: bytes) -> None:
+        self._call(key)
+        super().put(key, data)
+
+    def get(self, key: str) -> bytes:
+        self._call(key)
+        return super().get(key)
+
+    def exists(self, key: str) -> bool:
+        self._call(key)
+        return super().exists(key)
+
+    def list(self, prefix: str) -> list[str]:
+        self._call(prefix)
+        return super().list(prefix)
+
+    def delete(self, key: str) -> None:
+        self._call(key)
+        super().delete(key)
+
+    @contextlib.contextmanager
+    def lock(self, name: str, timeout_s: float = 600.0) -> Iterator[None]:
+        self._call(name)
+        with super().lock(name, timeout_s):
+            yield
+
+
+def first_day(storage: LocalStorage) -> None:
+    """Three chips and a refusal, one chip shared with a file."""
+    days = scenes_of_days(2)
+    write_matches(storage, [match_of(0), match_of(1), match_of(2, scene=days[1]), match_of(3)])
+    write_matches(storage, [match_of(1)], source=FILE)
+    run(storage, Cutter({244_660_003: RefusalReason.GATE_CLOUD}))
+    run(storage, Cutter(), source=FILE)
+    # Then: one stays as it is, one goes but is the file's too, one goes, one is replaced, one is new.
+    write_matches(storage, [match_of(0), match_of(3, scene=scene_of(revision="2")), match_of(4, scene=days[1])])
+
+
+@pytest.mark.parametrize("dead", [False, True], ids=["one call fails", "killed"])
+def test_a_run_that_breaks_anywhere_and_is_run_again(tmp_path: Path, dead: bool) -> None:
+    start = LocalStorage(tmp_path / "start")
+    first_day(start)
+    undisturbed = LocalStorage(tmp_path / "undisturbed")
+    shutil.copytree(start.root, undisturbed.root)
+    run(undisturbed, Cutter())
+    expected = files(undisturbed)
+
+    for at in itertools.count(1):
+        storage = LocalStorage(tmp_path / str(at))
+        shutil.copytree(start.root, storage.root)
+        with contextlib.suppress(Killed, StorageError):
+            run(Breaking(storage.root, at, dead=dead), Cutter())
+            break
+        _assert_no_half_chip(storage)
+        run(storage, Cutter())
+        assert files(storage) == expected, f"call {at}"
+    assert at > 50, "calls of one run"
+    assert files(storage) == expected
+
+
+def _assert_no_half_chip(storage: LocalStorage) -> None:
+    """Where a `.tif` is, the others are."""
+    present = set(storage.list("chips"))
+    wanted = [s for s in layout.CHIP_SUFFIXES if s != "_masks.tif"]
+    for key in present:
+        if key.endswith(".tif"):
+            assert set(layout.chip_artefacts(key, tuple(wanted))) <= present
+
+
+def test_a_stopped_run_leaves_the_earlier_commit(storage: LocalStorage) -> None:
+    write_matches(storage, [match_of(0)])
+    run(storage, Cutter())
+    before = files(storage)
+    write_matches(storage, [match_of(n) for n in range(10)])
+    before[layout.matches_part(DAY, layout.CAPTURE)] = storage.get(layout.matches_part(DAY, layout.CAPTURE))
+    stop = threading.Event()
+    told: list[Progress] = []
+
+    def tell(progress: Progress) -> None:
+        told.append(progress)
+        if progress.chips >= 4:
+            stop.set()
+
+    with pytest.raises(CancelledRunError):
+        run(storage, _Slow(), stop=stop, progress=tell)
+    assert told[-1].chips < 10
+    assert files(storage) == before
+
+
+def test_an_interrupted_run_leaves_the_earlier_commit(storage: LocalStorage) -> None:
+    write_matches(storage, [match_of(n) for n in range(6)])
+    before = files(storage)
+
+    def tell(progress: Progress) -> None:
+        if progress.chips >= 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(storage, Cutter(), progress=tell)
+    assert files(storage) == before
+
+
+def test_progress_ends_at_the_total(storage: LocalStorage) -> None:
+    write_matches(storage, [*(match_of(n) for n in range(5)), unmatched_of(7, "no_scene")])
+    told: list[Progress] = []
+    run(storage, Cutter({244_660_001: RefusalReason.GATE_CLOUD}), progress=told.append)
+    assert (told[0].done, told[0].total) == (1, 6)
+    assert [p.done for p in told] == sorted(p.done for p in told)
+    last = told[-1]
+    assert (last.done, last.total, last.chips, last.refusals) == (6, 6, 4, 2)
+
+
+def test_a_cut_that_forgets_a_request_is_noticed(storage: LocalStorage) -> None:
+    write_matches(storage, [match_of(0), match_of(1)])
+
+    def forgetful(scene: Any, requests: Any, **kwargs: Any) -> Iterator[Any]:
+        yield from Cutter()(scene, requests[1:], **kwargs)
+
+    with pytest.raises(AssertionError, match="1 cut requests were not answered"):
+        run(storage, forgetful)
+    assert storage.list("chips") == []
+
+
+class _Slow(Cutter):
+    def __call__(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        for result in super().__call__(*args, **kwargs):
+            threading.Event().wait(0.02)
+            yield result
+
+
+def _capped(cap: int) -> Settings:
+    return SETTINGS.override({"limits": {"max_chips": cap, "bind_chips_to_ships": False}})
