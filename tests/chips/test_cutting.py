@@ -1,0 +1,423 @@
+"""Whole scenes cut over loopback, against rasterio, GDAL and plain counting; how much is asked for; what goes wrong."""
+
+import itertools
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import rasterio.warp
+from pyproj import Geod
+from rasterio.windows import Window as RasterioWindow
+from shapely.geometry import Point, shape
+
+from s2chips_core.chips import cutting
+from s2chips_core.chips.cutting import Chip, CutRequest, Refusal, cut_scene
+from s2chips_core.config import Settings
+from s2chips_core.fetch import Fetcher
+from s2chips_core.scenes.items import parse_item
+from s2chips_core.scenes.providers import PROVIDERS, collection_profile
+from s2chips_core.scenes.scene import Scene
+from tests.chips.range_server import RangeServer, serving
+from tests.chips.rasters import ULX_M, ULY_M, asset_of, make_cog
+from tests.chips.scenes import expected_chip, make_files, make_pixels, make_scene, make_settings, request_at, with_offset
+
+PIXELS = make_pixels()
+FILES = make_files(PIXELS)
+RAISED = with_offset(PIXELS)
+SETTINGS = make_settings()
+BANDS = SETTINGS.tiling.bands
+SEA = [(450, 450), (451, 450), (450, 451), (511, 513), (520, 640), (400, 700)]
+
+
+@pytest.fixture(scope="module")
+def files_server() -> Iterator[RangeServer]:
+    with serving({**FILES, **{"c1-" + name: data for name, data in make_files(RAISED).items()}}) as server:
+        yield server
+
+
+@pytest.fixture
+def server(files_server: RangeServer) -> RangeServer:
+    files_server.asked.clear()
+    files_server.fault = lambda number, path: None
+    return files_server
+
+
+def cut(
+    server: RangeServer, scene: Scene, requests: list[CutRequest], settings: Settings = SETTINGS, **more: Any
+) -> list[Chip | Refusal]:
+    """All of the scene, in the order of the requests; each must be answered exactly once."""
+    fetcher = Fetcher((server.host,), sleep=lambda s: None, timeout_s=10)
+    answers = list(cut_scene(scene, requests, settings=settings, fetcher=fetcher, **more))
+    assert fetcher.requests == len(server.asked)
+    assert sorted(a.request.target_id for a in answers) == sorted(r.target_id for r in requests)
+    by_id = {a.request.target_id: a for a in answers}
+    return [by_id[r.target_id] for r in requests]
+
+
+def only_chips(answers: list[Chip | Refusal]) -> list[Chip]:
+    assert all(isinstance(a, Chip) for a in answers), [a for a in answers if isinstance(a, Refusal)]
+    return [a for a in answers if isinstance(a, Chip)]
+
+
+def assert_same_pixels(reflectance: np.ndarray, expected: np.ndarray) -> None:
+    """Bit-equal; SWIR within a rounding of float32, because GDAL rounds the digital numbers to it on the way."""
+    assert reflectance.dtype == expected.dtype == np.float32
+    np.testing.assert_array_equal(reflectance[:4], expected[:4])
+    np.testing.assert_array_equal(reflectance == 0, expected == 0)
+    np.testing.assert_allclose(reflectance[4:], expected[4:], rtol=2.0**-22, atol=0)
+
+
+@pytest.mark.parametrize("size", [256, 128, 100])
+def test_chips_are_the_right_pixels_in_the_right_place(server: RangeServer, size: int) -> None:
+    settings = make_settings(tiling={"include_swir": True, "chip_size_px": size})
+    scene = make_scene(server, PIXELS)
+    for (col, row), chip in zip(SEA, only_chips(cut(server, scene, [request_at(*p) for p in SEA], settings)), strict=True):
+        assert_same_pixels(chip.reflectance, expected_chip(PIXELS, BANDS, col, row, size))
+        assert chip.bands == ("B02", "B03", "B04", "B08", "B11", "B12")
+        assert chip.transform == (10, 0, ULX_M + 10 * (col - size // 2), 0, -10, ULY_M - 10 * (row - size // 2))
+        assert (chip.epsg, chip.boa_offset_dn, chip.boa_offset_source) == (32632, 0, "flag")
+        assert (chip.verdict, chip.scl_present, chip.masks) == ("pass", True, None)
+        numbers = chip.numbers
+        assert (numbers.qa_cloud_frac, numbers.qa_land_frac, numbers.qa_nodata_frac) == (0.0, 0.0, 0.0)
+        assert numbers.qa_water_frac == 1.0
+        assert numbers.valid_px == 64 * 64
+
+
+@pytest.mark.parametrize("col", [0, 1, 127, 128, 871, 872, 999, -128, -129])
+def test_every_edge_of_the_raster(server: RangeServer, col: int) -> None:
+    settings = make_settings(tiling={"include_swir": True}, gate={"enabled": False})
+    places = [(col, row) for row in (0, 129, 450, 871, 999)]
+    answers = cut(server, make_scene(server, PIXELS), [request_at(*p) for p in places], settings)
+    for (_, row), answer in zip(places, answers, strict=True):
+        expected = expected_chip(PIXELS, BANDS, col, row)
+        if expected.any():
+            assert isinstance(answer, Chip)
+            assert_same_pixels(answer.reflectance, expected)
+            assert answer.transform[2] == ULX_M + 10 * (col - 128)
+            assert answer.transform[5] == ULY_M - 10 * (row - 128)
+        else:
+            assert isinstance(answer, Refusal)
+            assert answer.reason == "nodata"
+
+
+def test_the_footprint_is_the_ground_around_the_ship(server: RangeServer) -> None:
+    (chip,) = only_chips(cut(server, make_scene(server, PIXELS), [request_at(450, 450)]))
+    polygon = shape(chip.footprint)
+    assert polygon.contains(Point(chip.request.lon, chip.request.lat))
+    area, _ = Geod(ellps="WGS84").geometry_area_perimeter(polygon)
+    assert area == pytest.approx(2560**2, rel=2e-3)
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic", "bicubic"])
+def test_both_collections_give_the_same_chip(server: RangeServer, method: str) -> None:
+    settings = make_settings(tiling={"include_swir": True, "resample": method})
+    removed = cut(server, make_scene(server, PIXELS), [request_at(*p) for p in SEA], settings)
+    assets = {b: asset_of(server.href(f"c1-{b}.tif"), dn, 20 if dn.shape[0] == 500 else 10) for b, dn in RAISED.items()}
+    scene = make_scene(server, PIXELS, collection="sentinel-2-c1-l2a", boa_offset_flag=None, assets=assets)
+    server.asked.clear()
+    carried = cut(server, scene, [request_at(*p) for p in SEA], settings)
+    for one, other in zip(only_chips(removed), only_chips(carried), strict=True):
+        np.testing.assert_array_equal(one.reflectance, other.reflectance)
+        assert (one.boa_offset_dn, other.boa_offset_dn) == (0, -1000)
+        assert one.numbers == other.numbers
+
+
+def refused(answers: list[Chip | Refusal]) -> list[str]:
+    return [str(a.reason) if isinstance(a, Refusal) else "chipped" for a in answers]
+
+
+WHERE = {"sea": (450, 450), "cloud": (200, 200), "land": (800, 450), "nodata": (450, 910), "beyond": (450, 5000)}
+REQUESTS = [request_at(*place) for place in WHERE.values()]
+
+
+def test_reasons(server: RangeServer) -> None:
+    answers = cut(server, make_scene(server, PIXELS), REQUESTS)
+    assert refused(answers) == ["chipped", "gate_cloud", "gate_land", "nodata", "nodata"]
+    cloud = answers[1]
+    assert isinstance(cloud, Refusal)
+    assert cloud.detail == "100.0% of the 4096 valid pixels of the 64 x 64 px at the centre are cloud, at most 5.0% may be"
+    assert cloud.numbers is not None
+    assert cloud.numbers.qa_cloud_frac == 1.0
+
+
+def test_without_scl(server: RangeServer) -> None:
+    scene = make_scene(server, PIXELS, without=("SCL",))
+    answers = cut(server, scene, REQUESTS)
+    assert refused(answers) == ["chipped", "gate_water", "gate_water", "nodata", "nodata"]
+    assert isinstance(answers[0], Chip)
+    assert (answers[0].verdict, answers[0].scl_present, answers[0].numbers.qa_cloud_frac) == ("pass_ndwi_only", False, None)
+    reject = make_settings(gate={"on_missing_scl": "reject"})
+    server.asked.clear()
+    assert set(refused(cut(server, scene, REQUESTS, reject))) == {"missing_asset"}
+    assert not server.asked
+    gone = make_scene(
+        server, {**PIXELS}, assets={**scene.assets, "SCL": asset_of(server.href("gone.tif"), PIXELS["SCL"], 20)}
+    )
+    assert refused(cut(server, gone, REQUESTS[:1])) == ["chipped"]
+
+
+def test_gate_off_measures_and_keeps(server: RangeServer) -> None:
+    answers = cut(server, make_scene(server, PIXELS), REQUESTS, make_settings(gate={"enabled": False}))
+    assert refused(answers) == ["chipped", "chipped", "chipped", "chipped", "nodata"]
+    cloud = answers[1]
+    assert isinstance(cloud, Chip)
+    assert cloud.verdict == "off"
+    assert (cloud.numbers.qa_cloud_frac, cloud.numbers.qa_water_frac) == (1.0, pytest.approx(0, abs=0.01))
+    edge = answers[3]
+    assert isinstance(edge, Chip)
+    assert edge.numbers.qa_nodata_frac == pytest.approx((910 + 128 - 900) / 256)
+
+
+@pytest.mark.parametrize(
+    ("masks", "expected", "verdict"),
+    [
+        ({"use_scl": False}, ["chipped", "gate_water", "gate_water", "nodata", "nodata"], "pass_ndwi_only"),
+        ({"use_ndwi": False}, ["chipped", "gate_cloud", "gate_land", "nodata", "nodata"], "pass"),
+        ({"use_scl": False, "use_ndwi": False}, ["chipped", "chipped", "chipped", "nodata", "nodata"], "off"),
+    ],
+)
+def test_masks_that_are_not_used(server: RangeServer, masks: dict[str, bool], expected: list[str], verdict: str) -> None:
+    answers = cut(server, make_scene(server, PIXELS), REQUESTS, make_settings(masks=masks))
+    assert refused(answers) == expected
+    assert isinstance(answers[0], Chip)
+    assert answers[0].verdict == verdict
+    if not masks.get("use_scl", True):
+        assert not any(a.path == "SCL.tif" for a in server.asked)
+
+
+def test_persisted_masks(server: RangeServer) -> None:
+    settings = make_settings(masks={"persist": True}, gate={"enabled": False})
+    col, row = 690, 820
+    (chip,) = only_chips(cut(server, make_scene(server, PIXELS), [request_at(col, row)], settings))
+    assert chip.masks is not None
+    cloud, land, water, valid = chip.masks
+    rows, cols = np.mgrid[row - 128 : row + 128, col - 128 : col + 128]
+    np.testing.assert_array_equal(valid, rows < 900)
+    np.testing.assert_array_equal(cloud, np.where(rows < 900, 0, 255))
+    np.testing.assert_array_equal(land, np.where(rows < 900, cols >= 700, 255))
+    np.testing.assert_array_equal(water, np.where(rows < 900, cols < 700, 255))
+
+
+def test_only_scl_is_read_for_what_it_refuses(server: RangeServer) -> None:
+    assert refused(cut(server, make_scene(server, PIXELS), [request_at(200, 200)])) == ["gate_cloud"]
+    assert {a.path for a in server.asked} == {"SCL.tif"}
+
+
+def test_only_two_bands_are_read_for_what_ndwi_refuses(server: RangeServer) -> None:
+    scene = make_scene(server, PIXELS, without=("SCL",))
+    assert refused(cut(server, scene, [request_at(800, 450)])) == ["gate_water"]
+    assert {a.path for a in server.asked} == {"B03.tif", "B08.tif"}
+
+
+def test_each_byte_is_asked_for_once(server: RangeServer) -> None:
+    cut(server, make_scene(server, PIXELS), [request_at(*p) for p in SEA])
+    for name in FILES:
+        ranges = sorted((a.first, a.last) for a in server.asked if a.path == name)
+        assert ranges[0] == (0, 16383)
+        blocks = ranges[1:]
+        assert blocks
+        assert all(one[1] < other[0] for one, other in itertools.pairwise(blocks))  # type: ignore[operator]
+
+
+def test_batches_change_nothing(server: RangeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = [request_at(*p) for p in SEA] + REQUESTS[1:]
+    scene = make_scene(server, PIXELS)
+    whole = cut(server, scene, requests)
+    monkeypatch.setattr(cutting, "BATCH_BYTES", 2 * 2 * 256 * 256 * 6)
+    server.asked.clear()
+    parts = cut(server, scene, requests)
+    assert refused(whole) == refused(parts)
+    for one, other in zip(whole, parts, strict=True):
+        if isinstance(one, Chip) and isinstance(other, Chip):
+            np.testing.assert_array_equal(one.reflectance, other.reflectance)
+
+
+@pytest.mark.parametrize("workers", [1, 32])
+def test_any_number_of_workers(server: RangeServer, workers: int) -> None:
+    settings = make_settings(compute={"workers": workers})
+    answers = cut(server, make_scene(server, PIXELS), [request_at(*p) for p in SEA] + REQUESTS[1:], settings)
+    assert refused(answers) == ["chipped"] * 6 + ["gate_cloud", "gate_land", "nodata", "nodata"]
+
+
+def test_missing_band(server: RangeServer) -> None:
+    answers = cut(server, make_scene(server, PIXELS, without=("B12", "B04")), REQUESTS)
+    assert set(refused(answers)) == {"missing_asset"}
+    assert isinstance(answers[0], Refusal)
+    assert answers[0].detail == "scene S2B_32VPH_20251027_0_L2A lists no B04, B12"
+    assert not server.asked
+
+
+@pytest.mark.parametrize("band", ["B03", "B04", "B11", "SCL"])
+def test_a_band_that_is_gone_or_broken(server: RangeServer, band: str) -> None:
+    scene = make_scene(server, PIXELS)
+    requests = [REQUESTS[0], REQUESTS[4]]
+    server.fault = lambda number, path: (404, {}) if path == f"{band}.tif" else None
+    assert refused(cut(server, scene, requests))[0] == ("chipped" if band == "SCL" else "missing_asset")
+    server.asked.clear()
+    server.fault = lambda number, path: (500, {}) if path == f"{band}.tif" else None
+    answers = cut(server, scene, requests)
+    assert refused(answers)[0] == "read_error"
+    assert isinstance(answers[0], Refusal)
+    assert "the server answered 500, 6 attempts" in answers[0].detail
+
+
+def test_a_lost_block_refuses_its_own_ships_only(server: RangeServer) -> None:
+    from s2chips_core.chips.cog import Header, parse_header
+
+    header = parse_header(FILES["B08.tif"])
+    assert isinstance(header, Header)
+    lost = range(int(header.offsets[3, 0]), int(header.offsets[3, 1]))  # rows 768 and on, columns 0 to 255
+    server.fault = lambda number, path: (500, {}) if path == "B08.tif" and server.asked[number - 1].first in lost else None
+    answers = cut(server, make_scene(server, PIXELS), [request_at(450, 450), request_at(130, 700)])
+    assert refused(answers) == ["chipped", "read_error"]
+
+
+@pytest.mark.parametrize("fault", ["reset", "short", (503, {}), "ignore_range"])
+def test_faults_change_no_pixel(server: RangeServer, fault: Any) -> None:
+    server.fault = lambda number, path: fault if number % 3 == 0 else None
+    (chip,) = only_chips(cut(server, make_scene(server, PIXELS), [request_at(450, 450)]))
+    assert_same_pixels(chip.reflectance, expected_chip(PIXELS, BANDS, 450, 450))
+
+
+@pytest.mark.parametrize(("carried", "offset_dn"), [(False, 0), (True, -1000)])
+@pytest.mark.parametrize("without", [(), ("SCL",)])
+def test_a_contradicting_flag_is_resolved_from_the_pixels(
+    server: RangeServer, carried: bool, offset_dn: int, without: tuple[str, ...]
+) -> None:
+    names = "c1-{}.tif" if carried else "{}.tif"
+    assets = {b: asset_of(server.href(names.format(b)), dn, 20 if dn.shape[0] == 500 else 10) for b, dn in PIXELS.items()}
+    assets = {band: asset for band, asset in assets.items() if band not in without}
+    scene = make_scene(server, PIXELS, boa_offset_flag=None, assets=assets)
+    for chip in only_chips(cut(server, scene, [request_at(*p) for p in SEA])):
+        assert (chip.boa_offset_dn, chip.boa_offset_source) == (offset_dn, "pixels")
+
+
+def test_an_offset_that_stays_ambiguous_is_refused(server: RangeServer) -> None:
+    bright = {b: dn if b == "SCL" else np.full_like(dn, 3000) for b, dn in PIXELS.items()}
+    with serving(make_files(bright)) as other:
+        scene = make_scene(other, bright, boa_offset_flag=None)
+        settings = make_settings(gate={"enabled": False})
+        answers = cut(other, scene, [request_at(450, 450), request_at(300, 450)], settings)
+    assert refused(answers) == ["read_error", "read_error"]
+    assert isinstance(answers[0], Refusal)
+    assert "the radiometric offset is not known: " in answers[0].detail
+
+
+@pytest.mark.parametrize("left_px", [0, 1])
+def test_a_20_m_grid_that_begins_elsewhere(server: RangeServer, left_px: int) -> None:
+    """The corner of the 20 m raster may lie some 10 m from that of the 10 m raster; the ground is what counts."""
+    settings = make_settings(tiling={"include_swir": True, "resample": "nearest"})
+    ulx_m = ULX_M - 10 * left_px
+    with serving({**FILES, "B11.tif": make_cog(PIXELS["B11"], 256, gsd_m=20, ulx_m=ulx_m)}) as other:
+        scene = make_scene(other, PIXELS)
+        moved = {**scene.assets, "B11": asset_of(other.href("B11.tif"), PIXELS["B11"], 20, ulx_m=ulx_m)}
+        (chip,) = only_chips(cut(other, make_scene(other, PIXELS, assets=moved), [request_at(450, 450)], settings))
+    fine = PIXELS["B11"].repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(
+        chip.reflectance[4], fine[322 : 322 + 256, 322 + left_px : 322 + left_px + 256].astype("float32") / np.float32(10000)
+    )
+
+
+def test_a_grid_that_does_not_fit(server: RangeServer) -> None:
+    scene = make_scene(server, PIXELS)
+    moved = {**scene.assets, "B11": asset_of(scene.assets["B11"].href, PIXELS["B11"], 20, ulx_m=ULX_M + 5)}
+    answers = cut(server, make_scene(server, PIXELS, assets=moved), [request_at(450, 450)])
+    assert refused(answers) == ["read_error"]
+    assert isinstance(answers[0], Refusal)
+    assert "do not fit the scene's grid" in answers[0].detail
+
+
+def test_hosts_that_are_not_allowed_are_never_asked(server: RangeServer) -> None:
+    scene = make_scene(server, PIXELS)
+    evil = {**scene.assets, "B12": asset_of("https://evil.example/B12.tif", PIXELS["B12"], 20)}
+    answers = cut(server, make_scene(server, PIXELS, assets=evil), [request_at(450, 450)])
+    assert refused(answers) == ["read_error"]
+    assert isinstance(answers[0], Refusal)
+    assert "'evil.example' is not in stac.allowed_hosts" in answers[0].detail
+
+
+def test_nothing_to_do(server: RangeServer) -> None:
+    assert cut(server, make_scene(server, PIXELS), []) == []
+    assert not server.asked
+
+
+def test_stop_ends_soon_and_leaves_no_thread(server: RangeServer) -> None:
+    stop = threading.Event()
+    fetcher = Fetcher((server.host,), timeout_s=5)
+    requests = [request_at(*p) for p in SEA]
+    answers = cut_scene(make_scene(server, PIXELS), requests, settings=SETTINGS, fetcher=fetcher, stop=stop)
+    next(answers)
+    stop.set()
+    assert len(list(answers)) < len(requests) - 1
+    for thread in threading.enumerate():
+        if thread.name.startswith("cut"):
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+def test_an_iterator_that_is_given_up_stops_its_threads(server: RangeServer) -> None:
+    fetcher = Fetcher((server.host,), timeout_s=5)
+    answers = cut_scene(make_scene(server, PIXELS), REQUESTS, settings=SETTINGS, fetcher=fetcher)
+    next(answers)
+    answers.close()  # type: ignore[attr-defined]
+    for thread in threading.enumerate():
+        if thread.name.startswith("cut"):
+            thread.join(5)
+            assert not thread.is_alive()
+
+
+def real_scene(folder: Path, collection: str, server: RangeServer) -> Scene:
+    item = json.loads((folder / f"item-{collection}.json").read_text())
+    item["links"] = [{"rel": "self", "href": server.href("item.json")}]
+    return parse_item(item, PROVIDERS["earth_search"], collection_profile("earth_search", collection))
+
+
+@pytest.mark.shared_data
+@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
+def test_the_real_archive(shared_data: Path) -> None:
+    """Bands are rasterio's, both collections give the same bits, and in open water the ship is in the middle."""
+    folder = shared_data / "archive-32VPH"
+    ships = pd.read_csv(folder / "ais.csv").query("has_pixels")
+    requests = [
+        CutRequest(target_id=str(n), mmsi=s.mmsi, lat=s.lat, lon=s.lon, chip_id="0" * 16)
+        for n, s in enumerate(ships.itertuples())
+    ]
+    # The real pixels are islands of some 100 px in a tile that is empty otherwise.
+    settings = make_settings(gate={"max_nodata_frac": 1.0}, tiling={"include_swir": True})
+    chips = {}
+    with serving({path.name: path for path in folder.glob("*.tif")}) as server:
+        for collection in ("sentinel-2-l2a", "sentinel-2-c1-l2a"):
+            server.asked.clear()
+            answers = cut(server, real_scene(folder, collection, server), requests, settings)
+            chips[collection] = answers
+    removed, carried = chips["sentinel-2-l2a"], chips["sentinel-2-c1-l2a"]
+    assert refused(removed) == refused(carried)
+    kept = [(r, c) for r, c in zip(removed, carried, strict=True) if isinstance(r, Chip) and isinstance(c, Chip)]
+    assert len(kept) >= 22
+    for one, other in kept:
+        np.testing.assert_array_equal(one.reflectance, other.reflectance)
+        assert (one.boa_offset_dn, other.boa_offset_dn, one.verdict) == (0, -1000, "pass_ndwi_only")
+    open_water = [one for one, _ in kept if (one.numbers.qa_water_frac or 0) >= 0.95]
+    assert len(open_water) >= 22
+    centred = 0
+    for number, band in enumerate(("B02", "B03", "B04", "B08")):
+        with rasterio.open(folder / f"{band}.tif") as dataset:
+            for chip, _ in kept:
+                (x,), (y,) = rasterio.warp.transform("EPSG:4326", dataset.crs, [chip.request.lon], [chip.request.lat])
+                row, col = dataset.index(x, y)
+                box = RasterioWindow(col - 128, row - 128, 256, 256)
+                dn = dataset.read(1, window=box, boundless=True, fill_value=0)
+                expected = np.where(dn == 0, 0, np.clip(dn / 10000, 0.0001, 1)).astype("float32")
+                np.testing.assert_array_equal(chip.reflectance[number], expected)
+                assert tuple(dataset.window_transform(box))[:6] == chip.transform
+                if band == "B08" and any(chip is ship for ship in open_water):
+                    middle = dn[96:160, 96:160]
+                    at = np.subtract(np.unravel_index(middle.argmax(), middle.shape), 32)
+                    centred += bool(np.hypot(*at) <= 12)
+    assert centred >= 18
