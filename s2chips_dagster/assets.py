@@ -11,7 +11,7 @@ import dagster as dg
 from s2chips_core import __version__, layout, tables
 from s2chips_core.config import Settings
 from s2chips_dagster import run_config
-from s2chips_dagster.chipping import chips_metadata, chips_of_source, fetcher_for
+from s2chips_dagster.chipping import chips_metadata, chips_of_source, fetcher_for, imagery_credit
 from s2chips_dagster.metadata import counts_table, table_preview, throttled
 from s2chips_dagster.partitions import daily, day_of
 from s2chips_dagster.resources import Workspace
@@ -28,9 +28,9 @@ INDEX_CONDITION = (
 def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """The assets, with the run config's defaults from `settings`."""
     days = daily(settings.scheduling.first_day)
-    AisConfig = run_config.run_config("AisConfig", settings, run_config.AIS)
-    MatchingConfig = run_config.run_config("MatchingConfig", settings, run_config.MATCHING)
-    ChippingConfig = run_config.run_config("ChippingConfig", settings, run_config.CHIPPING)
+    AisConfig: Any = run_config.run_config("AisConfig", settings, run_config.AIS)
+    MatchingConfig: Any = run_config.run_config("MatchingConfig", settings, run_config.MATCHING)
+    ChippingConfig: Any = run_config.run_config("ChippingConfig", settings, run_config.CHIPPING)
 
     @dg.asset(partitions_def=days, group_name="when", kinds={"stac", "parquet"}, owners=OWNERS)
     def overpass_plan(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
@@ -54,7 +54,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     @dg.asset(partitions_def=days, group_name="who", deps=[overpass_plan], kinds={"parquet", "excel"}, owners=OWNERS)
     def ais_snapshots(
         context: dg.AssetExecutionContext,
-        config: AisConfig,  # type: ignore[valid-type]
+        config: AisConfig,
         workspace: Workspace,
     ) -> dg.MaterializeResult[Any]:
         """AIS fixes around the overpasses of the day, one table for each tile."""
@@ -79,7 +79,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     @dg.asset(partitions_def=days, group_name="what", deps=[ais_snapshots], kinds={"stac", "parquet"}, owners=OWNERS)
     def scene_matches(
         context: dg.AssetExecutionContext,
-        config: MatchingConfig,  # type: ignore[valid-type]
+        config: MatchingConfig,
         workspace: Workspace,
     ) -> dg.MaterializeResult[Any]:
         """For each ship of the day the best scene, or the reason why there is none."""
@@ -95,7 +95,9 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             metadata={
                 "targets": len(result.matches),
                 "matched": int((result.matches["status"] == "matched").sum()),
-                "statuses": dg.MetadataValue.json(result.matches["status"].value_counts().to_dict()),
+                "statuses": dg.MetadataValue.json(
+                    {str(k): int(n) for k, n in result.matches["status"].value_counts().items()}
+                ),
                 "scenes": result.matches["scene_id"].nunique(),
                 "requests": result.requests,
                 "seconds": round(result.seconds, 3),
@@ -107,7 +109,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     @dg.asset(partitions_def=days, group_name="cut", deps=[scene_matches], kinds={"geotiff", "python"}, owners=OWNERS)
     def chips(
         context: dg.AssetExecutionContext,
-        config: ChippingConfig,  # type: ignore[valid-type]
+        config: ChippingConfig,
         workspace: Workspace,
     ) -> dg.MaterializeResult[Any]:
         """The chips of the day's ships, and an outcome for every ship."""
@@ -125,12 +127,12 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     @dg.asset(partitions_def=days, group_name="keep", deps=[chips], kinds={"geojson"}, owners=OWNERS)
     def daily_geojson(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
         """The footprints of each day on which chips of this partition were sensed, as GeoJSON."""
-        from s2chips_core.index.geojson import write_geojson_around
+        from s2chips_core.index.geojson import refresh_geojson
 
         now = workspace.settings()
         storage = workspace.storage(now)
         day = day_of(context.partition_key)
-        written = write_geojson_around(day, storage=storage, search_window_hours=now.stac.search_window_hours)
+        written = refresh_geojson(storage, day, now.stac.search_window_hours)
         return dg.MaterializeResult(
             metadata={
                 "footprints": written.get(day, 0),
@@ -168,10 +170,17 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         from s2chips_core.index import outcomes
         from s2chips_core.index.report import write_report
 
-        storage = workspace.storage(workspace.settings())
+        now = workspace.settings()
+        storage = workspace.storage(now)
         day = day_of(context.partition_key)
         began = time.monotonic()
-        key = write_report(day, storage=storage, generated_at=workspace.clock(), software_version=__version__)
+        key = write_report(
+            day,
+            storage=storage,
+            generated_at=workspace.clock(),
+            software_version=__version__,
+            imagery_credit=imagery_credit(now),
+        )
         table = tables.read_table(storage, layout.outcomes(day), outcomes.OUTCOME_SCHEMA)
         return dg.MaterializeResult(
             metadata={

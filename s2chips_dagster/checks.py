@@ -4,66 +4,149 @@ The judging is in `s2chips_core.index.checks`; here it is bound to assets and pa
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from s2chips_core import layout, tables
 from s2chips_core.config import Settings
 from s2chips_core.storage import Storage
 from s2chips_dagster.partitions import daily, day_of
 from s2chips_dagster.resources import Workspace
 
-Judge = Callable[[Storage, Any], Any]
+if TYPE_CHECKING:
+    from s2chips_core.index.checks import CheckResult
 
 
 def build_checks(assets: Sequence[dg.AssetsDefinition], settings: Settings) -> list[dg.AssetChecksDefinition]:
     """All checks. Each is one function of the core with its verdict, sentence and numbers."""
-    from s2chips_core.index import checks
-
     by_name = {asset.key.to_user_string(): asset for asset in assets}
     days = daily(settings.scheduling.first_day)
 
-    def of_day(asset: str, name: str, judge: Judge, what: str, blocking: bool = True) -> dg.AssetChecksDefinition:
-        @dg.asset_check(asset=by_name[asset], name=name, description=what, blocking=blocking, partitions_def=days)
+    def of_day(
+        asset: str, name: str, judge: "Callable[[Storage, date], CheckResult]", what: str
+    ) -> dg.AssetChecksDefinition:
+        @dg.asset_check(asset=by_name[asset], name=name, description=what, blocking=True, partitions_def=days)
         def check(context: dg.AssetCheckExecutionContext, workspace: Workspace) -> dg.AssetCheckResult:
-            storage = workspace.storage(workspace.settings())
-            return _result(judge(storage, day_of(context.partition_key)))
+            return _result(judge(workspace.storage(workspace.settings()), day_of(context.partition_key)))
 
         return check
 
-    def of_all(asset: str, name: str, judge: Callable[[Storage], Any], what: str) -> dg.AssetChecksDefinition:
-        @dg.asset_check(asset=by_name[asset], name=name, description=what, blocking=False)
+    def of_all(asset: str, name: str, judge: "Callable[[Storage], CheckResult]", what: str) -> dg.AssetChecksDefinition:
+        @dg.asset_check(asset=by_name[asset], name=name, description=what)
         def check(workspace: Workspace) -> dg.AssetCheckResult:
             return _result(judge(workspace.storage(workspace.settings())))
 
         return check
 
     return [
-        of_day("overpass_plan", "schema", checks.plan_schema, "The plan has its declared columns."),
-        of_day("ais_snapshots", "schema", checks.snapshots_schema, "The snapshots have their declared columns."),
-        of_day(
-            "ais_snapshots",
-            "no_synthetic_in_real",
-            checks.no_synthetic_in_real_dataset,
-            "No synthetic AIS in a dataset that has real AIS.",
-        ),
-        of_day("scene_matches", "schema", checks.matches_schema, "The matches have their declared columns."),
-        of_day("chips", "schema", checks.outcomes_schema, "Outcomes and index parts have their declared columns."),
-        of_day("chips", "outcomes_cover_targets", checks.outcomes_cover_targets, "Every target has one outcome."),
-        of_day("chips", "unique_ids", checks.unique_chip_ids, "No chip_id is there twice."),
-        of_day("chips", "index_equals_files", checks.index_equals_files, "The index names the files that are there."),
+        of_day("overpass_plan", "schema", _plan_schema, "The plan has its declared columns."),
+        of_day("ais_snapshots", "schema", _snapshots_schema, "The snapshots have their declared columns."),
+        of_day("scene_matches", "schema", _matches_schema, "The matches have their declared columns."),
+        of_day("chips", "schema", _outcomes_schema, "The outcomes have their declared columns."),
+        of_day("chips", "outcomes_cover_targets", _outcomes_cover, "Every target has exactly one outcome."),
+        of_day("chips", "unique_ids", _unique_ids, "No chip_id is there twice."),
         of_day(
             "chips",
             "not_clipped_low",
-            checks.reflectance_not_clipped_low,
+            _not_clipped_low,
             "At most 1 % of valid pixels are at the lower clip: more would be an offset taken off twice.",
         ),
-        of_day("daily_geojson", "equals_index", checks.geojson_equals_index, "The GeoJSON holds the day's chips."),
-        of_all("tiles_index", "schema", checks.tiles_schema, "tiles.parquet has its declared columns and geo metadata."),
-        of_all("tiles_index", "unique_ids", checks.tiles_unique, "No chip_id is there twice."),
-        of_all("tiles_index", "equals_files", checks.tiles_equal_files, "Rows, files and parts are the same chips."),
+        of_day("chips", "no_synthetic_in_real", _no_synthetic_in_real, "No synthetic AIS in a dataset that has real AIS."),
+        of_day("daily_geojson", "equals_index_and_files", _day_files, "Index, files and GeoJSON are the same chips."),
+        of_all("tiles_index", "schema", _tiles_schema, "tiles.parquet has its declared columns."),
+        of_all("tiles_index", "unique_ids", _tiles_unique, "No chip_id is there twice."),
+        of_all("tiles_index", "equals_files", _tiles_files, "Rows, files and parts are the same chips."),
     ]
 
 
-def _result(judged: Any) -> dg.AssetCheckResult:
+def _result(judged: "CheckResult") -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=judged.passed, description=judged.description, metadata=dict(judged.numbers))
+
+
+def _plan_schema(storage: Storage, day: date) -> "CheckResult":
+    from s2chips_core.index.checks import check_schema
+    from s2chips_core.overpasses.plan import PLAN_SCHEMA
+
+    return check_schema(storage, layout.plan(day), PLAN_SCHEMA)
+
+
+def _snapshots_schema(storage: Storage, day: date) -> "CheckResult":
+    from s2chips_core.ais.fixes import FIX_SCHEMA
+    from s2chips_core.index.checks import all_of, check_schema
+
+    keys = [k for k in storage.list(layout.ais_folder(day)) if "/ais_overpass_" in k and k.endswith(".parquet")]
+    return all_of([check_schema(storage, key, FIX_SCHEMA) for key in keys])
+
+
+def _matches_schema(storage: Storage, day: date) -> "CheckResult":
+    from s2chips_core.index.checks import check_schema
+    from s2chips_core.scenes.matches import MATCH_SCHEMA
+
+    return check_schema(storage, layout.matches(day), MATCH_SCHEMA)
+
+
+def _outcomes_schema(storage: Storage, day: date) -> "CheckResult":
+    from s2chips_core.index.checks import check_schema
+    from s2chips_core.index.outcomes import OUTCOME_SCHEMA
+
+    return check_schema(storage, layout.outcomes(day), OUTCOME_SCHEMA)
+
+
+def _outcomes_cover(storage: Storage, day: date) -> "CheckResult":
+    from s2chips_core.index.checks import check_outcomes_cover
+    from s2chips_core.index.outcomes import OUTCOME_SCHEMA
+    from s2chips_core.scenes.matches import MATCH_SCHEMA
+
+    return check_outcomes_cover(
+        tables.read_table(storage, layout.matches_part(day, layout.CAPTURE), MATCH_SCHEMA),
+        tables.read_table(storage, layout.outcomes_part(day, layout.CAPTURE), OUTCOME_SCHEMA),
+    )
+
+
+def _unique_ids(storage: Storage, day: date) -> "CheckResult":
+    from s2chips_core.index.checks import check_unique_chip_ids
+    from s2chips_core.index.parts import rows_of_source
+
+    return check_unique_chip_ids(rows_of_source(storage, day, layout.CAPTURE))
+
+
+def _not_clipped_low(storage: Storage, day: date) -> "CheckResult":
+    from s2chips_core.index.checks import check_reflectance
+    from s2chips_core.index.parts import rows_of_source
+
+    return check_reflectance(storage, list(rows_of_source(storage, day, layout.CAPTURE)["path"]))
+
+
+def _no_synthetic_in_real(storage: Storage, day: date) -> "CheckResult":
+    from s2chips_core.index.checks import check_ais_sources
+    from s2chips_core.index.parts import ais_sources
+
+    return check_ais_sources(ais_sources(storage).elements())
+
+
+def _day_files(storage: Storage, day: date) -> "CheckResult":
+    from s2chips_core.index.checks import check_day_files
+
+    return check_day_files(storage, day)
+
+
+def _tiles_schema(storage: Storage) -> "CheckResult":
+    from s2chips_core.index.checks import check_schema
+    from s2chips_core.index.records import INDEX_SCHEMA
+
+    return check_schema(storage, layout.tiles_index(), INDEX_SCHEMA)
+
+
+def _tiles_unique(storage: Storage) -> "CheckResult":
+    from s2chips_core.index.checks import check_unique_chip_ids
+    from s2chips_core.index.records import INDEX_SCHEMA
+
+    return check_unique_chip_ids(tables.read_table(storage, layout.tiles_index(), INDEX_SCHEMA))
+
+
+def _tiles_files(storage: Storage) -> "CheckResult":
+    from s2chips_core.index.checks import check_all_files
+
+    return check_all_files(storage)

@@ -60,6 +60,11 @@ def chips_of_source(
     return result
 
 
+def imagery_credit(settings: Settings) -> str | None:
+    """Whose pixels: for a public provider none (the page gives ESA's notice), else the archive that is named."""
+    return None if settings.stac.endpoint is None else f"Imagery as served by {settings.stac.endpoint}."
+
+
 def chips_metadata(day: date, result: "DayResult", storage: Storage) -> dict[str, Any]:
     """Counts by outcome, previews, the contact sheet, paths and cost."""
     targets = len(result.outcomes)
@@ -94,7 +99,7 @@ def contact_sheet_of(result: "DayResult", storage: Storage) -> bytes:
     from s2chips_core.chips.quicklook import contact_sheet
 
     tiles = []
-    for row in result.rows.head(CONTACT_SHEET_CHIPS).itertuples():
-        key = row.path.removesuffix(".tif") + "_quicklook.jpg"
-        tiles.append((storage.get(key), str(row.ship_name or row.mmsi), None))
+    for row in result.rows.head(CONTACT_SHEET_CHIPS).to_dict("records"):
+        key = str(row["path"]).removesuffix(".tif") + "_quicklook.jpg"
+        tiles.append((storage.get(key), str(row["ship_name"] or row["mmsi"]), None))
     return contact_sheet(tiles)

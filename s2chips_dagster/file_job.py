@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 
 from s2chips_core.config import Settings
 from s2chips_dagster import run_config
-from s2chips_dagster.chipping import chips_metadata, chips_of_source, fetcher_for
+from s2chips_dagster.chipping import chips_metadata, chips_of_source, fetcher_for, imagery_credit
 from s2chips_dagster.metadata import throttled
 from s2chips_dagster.resources import Workspace
 
@@ -19,7 +19,7 @@ from s2chips_dagster.resources import Workspace
 def build_file_job(settings: Settings) -> dg.JobDefinition:
     """`chip_from_ais_file`, with the run config's defaults from `settings`."""
     sections = run_config.merge(run_config.MATCHING, run_config.CHIPPING)
-    Options = run_config.run_config("FileOptions", settings, sections)
+    Options: Any = run_config.run_config("FileOptions", settings, sections)
     FileConfig: Any = create_model(
         "FileConfig",
         __base__=Options,
@@ -27,9 +27,10 @@ def build_file_job(settings: Settings) -> dg.JobDefinition:
     )
 
     @dg.op(name="chip_ais_file")
-    def chip_ais_file(context: dg.OpExecutionContext, config: FileConfig, workspace: Workspace) -> None:  # type: ignore[valid-type]
+    def chip_ais_file(context: dg.OpExecutionContext, config: FileConfig, workspace: Workspace) -> None:
         """Chip every row of the file; rows that are no target are reported as `invalid_ais`."""
-        chip_file(context, Path(config.path), run_config.overrides(config), workspace)  # type: ignore[attr-defined]
+        chosen: Any = config
+        chip_file(context, Path(chosen.path), run_config.overrides(chosen), workspace)
 
     @dg.job(name="chip_from_ais_file", description="Chip the ships of a CSV or XLSX file.")
     def chip_from_ais_file() -> None:
@@ -44,7 +45,7 @@ def chip_file(
     """Every stage for every day of one file."""
     from s2chips_core import __version__
     from s2chips_core.ais.day import read_file
-    from s2chips_core.index.geojson import write_geojson_around
+    from s2chips_core.index.geojson import refresh_geojson
     from s2chips_core.index.report import write_report
     from s2chips_core.index.tiles import build_tiles_index
     from s2chips_core.scenes.day import match_source
@@ -59,8 +60,14 @@ def chip_file(
             result = chips_of_source(
                 day, days.source_id, settings, storage, fetcher, workspace.clock, throttled(context.log)
             )
-            write_geojson_around(day, storage=storage, search_window_hours=settings.stac.search_window_hours)
-            write_report(day, storage=storage, generated_at=workspace.clock(), software_version=__version__)
+            refresh_geojson(storage, day, settings.stac.search_window_hours)
+            write_report(
+                day,
+                storage=storage,
+                generated_at=workspace.clock(),
+                software_version=__version__,
+                imagery_credit=imagery_credit(settings),
+            )
             context.log_event(
                 dg.AssetMaterialization(
                     asset_key="chips",

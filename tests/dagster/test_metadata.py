@@ -1,0 +1,43 @@
+"""What the Dagster UI is given: tables as text, pictures inline, progress not too often."""
+
+import base64
+import logging
+
+import pandas as pd
+import pytest
+
+from s2chips_dagster import metadata
+
+
+def test_table_preview_shows_ten_rows_as_text() -> None:
+    frame = pd.DataFrame({"mmsi": range(30), "ship_name": ["A"] * 29 + [None], "dt_s": [float("nan")] * 30, "other": 1})
+    table = metadata.table_preview(frame, ["mmsi", "ship_name", "dt_s"])
+    assert len(table.records) == 10
+    assert table.records[3].data == {"mmsi": "3", "ship_name": "A", "dt_s": ""}
+    assert [column.name for column in table.schema.columns] == ["mmsi", "ship_name", "dt_s"]
+
+
+def test_picture_is_a_data_uri() -> None:
+    text = metadata.picture(b"\xff\xd8jpeg", "quicklooks").value
+    assert text is not None
+    assert text.startswith("![quicklooks](data:image/jpeg;base64,")
+    assert base64.b64decode(text.split("base64,")[1].rstrip(")")) == b"\xff\xd8jpeg"
+
+
+def test_counts_table_has_a_row_for_each_outcome() -> None:
+    text = metadata.counts_table({"chipped": 3, "gate_cloud": 0}).value
+    assert text is not None
+    assert "| chipped | 3 |" in text
+    assert "| gate_cloud | 0 |" in text
+
+
+def test_progress_is_logged_at_most_every_so_often(caplog: pytest.LogCaptureFixture) -> None:
+    log = logging.getLogger("progress")
+    with caplog.at_level(logging.INFO):
+        quiet = metadata.throttled(log, every_s=3600)
+        lively = metadata.throttled(log, every_s=0)
+        for n in range(5):
+            quiet(f"quiet {n}")
+            lively(f"lively {n}")
+    assert sum("lively" in line for line in caplog.messages) == 5
+    assert not any("quiet" in line for line in caplog.messages)
