@@ -17,6 +17,8 @@ from s2chips_dagster.partitions import daily, day_of
 from s2chips_dagster.resources import Workspace
 
 OWNERS = ["team:s2chips"]
+GROUP = "ship_chips"
+"""One group, so that the graph opens with all assets in sight."""
 INDEX_CONDITION = (
     dg.AutomationCondition.any_deps_updated().since_last_handled()
     & ~dg.AutomationCondition.any_deps_in_progress()
@@ -32,7 +34,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     MatchingConfig: Any = run_config.run_config("MatchingConfig", settings, run_config.MATCHING)
     ChippingConfig: Any = run_config.run_config("ChippingConfig", settings, run_config.CHIPPING)
 
-    @dg.asset(partitions_def=days, group_name="when", kinds={"stac", "parquet"}, owners=OWNERS)
+    @dg.asset(partitions_def=days, group_name=GROUP, kinds={"stac", "parquet"}, owners=OWNERS)
     def overpass_plan(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
         """When each watched tile is imaged on the day, and from when to when AIS is recorded."""
         from s2chips_core.scenes.day import plan_day
@@ -51,7 +53,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             }
         )
 
-    @dg.asset(partitions_def=days, group_name="who", deps=[overpass_plan], kinds={"parquet", "excel"}, owners=OWNERS)
+    @dg.asset(partitions_def=days, group_name=GROUP, deps=[overpass_plan], kinds={"parquet", "excel"}, owners=OWNERS)
     def ais_snapshots(
         context: dg.AssetExecutionContext,
         config: AisConfig,
@@ -76,7 +78,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             }
         )
 
-    @dg.asset(partitions_def=days, group_name="what", deps=[ais_snapshots], kinds={"stac", "parquet"}, owners=OWNERS)
+    @dg.asset(partitions_def=days, group_name=GROUP, deps=[ais_snapshots], kinds={"stac", "parquet"}, owners=OWNERS)
     def scene_matches(
         context: dg.AssetExecutionContext,
         config: MatchingConfig,
@@ -106,7 +108,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             }
         )
 
-    @dg.asset(partitions_def=days, group_name="cut", deps=[scene_matches], kinds={"geotiff", "python"}, owners=OWNERS)
+    @dg.asset(partitions_def=days, group_name=GROUP, deps=[scene_matches], kinds={"geotiff", "python"}, owners=OWNERS)
     def chips(
         context: dg.AssetExecutionContext,
         config: ChippingConfig,
@@ -124,7 +126,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         context.log.info("%s: %d chips cut, %d kept", day, result.chips_cut, result.chips_kept)
         return dg.MaterializeResult(metadata=chips_metadata(day, result, storage))
 
-    @dg.asset(partitions_def=days, group_name="keep", deps=[chips], kinds={"geojson"}, owners=OWNERS)
+    @dg.asset(partitions_def=days, group_name=GROUP, deps=[chips], kinds={"geojson"}, owners=OWNERS)
     def daily_geojson(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
         """The footprints of each day on which chips of this partition were sensed, as GeoJSON."""
         from s2chips_core.index.geojson import refresh_geojson
@@ -142,7 +144,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         )
 
     @dg.asset(
-        group_name="keep",
+        group_name=GROUP,
         deps=[chips],
         kinds={"parquet"},
         owners=OWNERS,
@@ -164,7 +166,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             }
         )
 
-    @dg.asset(partitions_def=days, group_name="keep", deps=[chips], kinds={"html"}, owners=OWNERS)
+    @dg.asset(partitions_def=days, group_name=GROUP, deps=[chips], kinds={"html"}, owners=OWNERS)
     def daily_report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
         """The page of the day: quicklooks, map, outcomes, index."""
         from s2chips_core.index import outcomes

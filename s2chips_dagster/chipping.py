@@ -69,7 +69,11 @@ def chips_metadata(day: date, result: "DayResult", storage: Storage) -> dict[str
     """Counts by outcome, previews, the contact sheet, paths and cost."""
     targets = len(result.outcomes)
     chipped = result.counts["chipped"]
-    metadata: dict[str, Any] = {
+    metadata: dict[str, Any] = {}
+    if len(result.rows):
+        metadata["contact_sheet"] = picture(contact_sheet_of(result, storage), f"quicklooks of {day}")
+        metadata["path"] = dg.MetadataValue.path(storage.url("chips"))
+    return metadata | {
         "chips": chipped,
         "chips_cut": result.chips_cut,
         "chips_kept": result.chips_kept,
@@ -88,10 +92,6 @@ def chips_metadata(day: date, result: "DayResult", storage: Storage) -> dict[str
             result.outcomes[result.outcomes["outcome"] != "chipped"], ["mmsi", "ship_name", "outcome", "detail"]
         ),
     }
-    if len(result.rows):
-        metadata["contact_sheet"] = picture(contact_sheet_of(result, storage), f"quicklooks of {day}")
-        metadata["path"] = dg.MetadataValue.path(storage.url("chips"))
-    return metadata
 
 
 def contact_sheet_of(result: "DayResult", storage: Storage) -> bytes:

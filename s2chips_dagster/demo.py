@@ -6,6 +6,7 @@ used. The code that runs is the code of real runs; only the archive's address an
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from s2chips_dagster.resources import NOW_VARIABLE
 from s2chips_dagster.runs import HOME_VARIABLE, Runs
 
 TEMPLATE = Path("config/demo.yaml")
+STOP_MOST_S = 60.0
 
 
 def run_demo(folder: Path, *, ui: bool = False, port: int = 3000) -> bool:
@@ -84,8 +86,18 @@ def _open_ui(config: Path, port: int) -> None:
     print(f"Dagster on http://127.0.0.1:{port} (Ctrl-C ends it)", file=sys.stderr)
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
     environment = {**os.environ, "S2CHIPS_CONFIG": str(config)}
+    # Also when started in the background, where a shell has interrupts ignored, and when terminated: the UI ends with us.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own interpreter
     try:
         process.wait()
     except KeyboardInterrupt:
-        process.wait(timeout=30)
+        print("stopping Dagster", file=sys.stderr)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(timeout=STOP_MOST_S)
+            except subprocess.TimeoutExpired:
+                process.kill()

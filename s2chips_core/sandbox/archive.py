@@ -1,8 +1,8 @@
 """Building the embedded archive: which products it has, and their files.
 
-Three tiles on two days in two collections, with everything that makes real archives awkward: tiles that overlap across a zone
-border, a swath edge, a scene under cloud, a reprocessed datatake, a scene without SCL, a scene published late. Never on the
-path of real runs. Not here: serving it (`server`).
+Three tiles on two days in two collections, with everything that makes real archives awkward: tiles that overlap across a
+zone border, a swath edge, a scene under cloud, a reprocessed datatake, a scene without SCL, a scene published late. Never
+on the path of real runs. Not here: serving it (`server`).
 """
 
 import dataclasses
@@ -191,7 +191,7 @@ def _weather(over: Pass, at_sea: np.ndarray, edge_m: float, seed: int) -> Weathe
     banks = tuple((float(x), float(y), float(generator.uniform(1_200, 2_600))) for x, y in middle[chosen])
     return Weather(
         seed=over.absolute_orbit,
-        cover=0.08,
+        cover=0.03,
         front_x_m=front,
         banks=banks,
         sun_azimuth_deg=azimuth,
@@ -336,7 +336,7 @@ def _encoded(values: np.ndarray, product: Product, valid: np.ndarray | None) -> 
         values = values + ((values > 400) * (values >> 6)).astype(np.int16)  # brighter by 1.6 %: another terrain correction
     if product.offset_dn:
         values = values + np.int16(product.offset_dn)
-    stored = np.maximum(values, 1).view(np.uint16)
+    stored: np.ndarray = np.maximum(values, 1).view(np.uint16)
     if valid is not None:
         stored[~valid] = 0
     return stored
@@ -347,7 +347,7 @@ def _every_second(values: np.ndarray) -> np.ndarray:
 
 
 def _mean_of_valid(values: np.ndarray) -> np.ndarray:
-    """Half the size, nodata left out of the mean; in steps of 8 or 32, or the overviews would be as big as the pixels.
+    """Half the size, nodata left out of the mean; in steps of 16 or 64, or the overviews would be as big as the pixels.
 
     Values stay below 16384, so that four fit into 16 bit.
     """
@@ -357,10 +357,11 @@ def _mean_of_valid(values: np.ndarray) -> np.ndarray:
     if values.all():
         return _stepped((total + np.uint16(2)) >> np.uint16(2))
     count = (values > 0).reshape(values.shape[0] // 2, 2, values.shape[1] // 2, 2).sum(axis=(1, 3), dtype=np.uint16)
-    return np.where(count > 0, _stepped(total // np.maximum(count, 1)), 0).astype(np.uint16)
+    mean: np.ndarray = np.where(count > 0, _stepped(total // np.maximum(count, 1)), 0).astype(np.uint16)
+    return mean
 
 
 def _stepped(values: np.ndarray) -> np.ndarray:
-    fine, coarse = (values + np.uint16(4)) & np.uint16(0xFFF8), (values + np.uint16(16)) & np.uint16(0xFFE0)
+    fine, coarse = (values + np.uint16(8)) & np.uint16(0xFFF0), (values + np.uint16(32)) & np.uint16(0xFFC0)
     stepped: np.ndarray = np.maximum(np.where(values < 600, fine, coarse), 1)
     return stepped

@@ -30,9 +30,9 @@ def deflated(tile: np.ndarray) -> bytes:
     """One tile, horizontally differenced (TIFF predictor 2) and deflated."""
     difference = tile.copy()
     difference[:, 1:] -= tile[:, :-1]
-    # Below 4 zlib does not look back far enough to see that rows repeat; where there is noise that is no loss, and quick.
+    # Level 3 sees that rows repeat and takes half the time of 4; where there is noise even that is no gain.
     noisy = np.count_nonzero(difference) > 0.05 * difference.size
-    return zlib.compress(difference, 3 if noisy else 6)
+    return zlib.compress(difference.tobytes(), 1 if noisy else 3)
 
 
 class CogTiles:
@@ -105,7 +105,7 @@ class CogTiles:
                         position += len(data) + 8
                     offsets.append(known[data])
                     counts.append(len(data))
-            tags = dict((tag[0], tag) for tag in directories[level])
+            tags = {tag[0]: tag for tag in directories[level]}
             tags[324] = _tag(324, _LONG, *offsets)
             tags[325] = _tag(325, _LONG, *counts)
             directories[level] = sorted(tags.values())
@@ -140,7 +140,28 @@ class CogTiles:
             return [_tag(254, _LONG, 1), *tags]
         name = f"WGS 84 / UTM zone {epsg % 100}{'N' if epsg < 32700 else 'S'}|WGS 84|\0".encode()
         citation = name.index(b"|") + 1
-        keys = (1, 1, 0, 7, 1024, 0, 1, 1, 1025, 0, 1, 1, 1026, 34737, citation, 0, 2049, 34737, 7, citation)
+        keys: tuple[int, ...] = (
+            1,
+            1,
+            0,
+            7,
+            1024,
+            0,
+            1,
+            1,
+            1025,
+            0,
+            1,
+            1,
+            1026,
+            34737,
+            citation,
+            0,
+            2049,
+            34737,
+            7,
+            citation,
+        )
         keys += (2054, 0, 1, 9102, 3072, 0, 1, epsg, 3076, 0, 1, 9001)
         metadata = '<GDALMetadata>\n  <Item name="OVR_RESAMPLING_ALG">AVERAGE</Item>\n'
         if offset is not None:

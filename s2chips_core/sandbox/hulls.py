@@ -130,4 +130,5 @@ def wake(ship: PaintedShip, x_m: np.ndarray, y_m: np.ndarray) -> np.ndarray | No
     )
     between = _step(-arm / 12.0) * np.cos(2 * math.pi * bow / wavelength_m)
     waves = behind * vigour * np.exp(-bow / 900.0) * (85.0 * cusp + 22.0 * blurred * between)
-    return _FOAM[:, None, None] * foam + waves * np.array([1.0, 1.0, 0.95, 0.9, 0.3, 0.2])[:, None, None]
+    added: np.ndarray = _FOAM[:, None, None] * foam + waves * np.array([1.0, 1.0, 0.95, 0.9, 0.3, 0.2])[:, None, None]
+    return added

@@ -1,8 +1,9 @@
 """The passes of the embedded archive: when which satellite went over the Strait of Gibraltar, and what it saw of each tile.
 
-Sentinel-2B did fly relative orbit 137 over the strait on 2025-10-12 and Sentinel-2C on 2025-10-27; track and times below come
-from their element sets (sgp4), good to a few seconds. The eastern edge of the swath crosses tile 30SUE. "World" coordinates are
-EPSG:32630, also for the tile of zone 29. Not here: what the ground looks like (`terrain`), what the scenes are called (`items`).
+Sentinel-2B did fly relative orbit 137 over the strait on 2025-10-12 and Sentinel-2C on 2025-10-27; track and times below
+come from their element sets (sgp4), good to a few seconds. The eastern edge of the swath crosses tile 30SUE. "World"
+coordinates are EPSG:32630, also for the tile of zone 29. Not here: what the ground looks like (`terrain`), what the scenes
+are called (`items`).
 """
 
 import functools

@@ -1,8 +1,8 @@
 """What each class of ground reflects in each band, and which SCL class it is.
 
-Values are surface reflectance × 10000 without any offset, after typical Sentinel-2 L2A spectra; SCL classes are those of ESA's
-scene classification (0 nodata, 2 dark, 3 shadow, 4 vegetation, 5 not vegetated, 6 water, 7 unclassified, 8 and 9 cloud,
-10 thin cirrus). Not here: where which class is (`terrain`).
+Values are surface reflectance × 10000 without any offset, after typical Sentinel-2 L2A spectra; SCL classes are those of
+ESA's scene classification (0 nodata, 2 dark, 3 shadow, 4 vegetation, 5 not vegetated, 6 water, 7 unclassified, 8 and 9
+cloud, 10 thin cirrus). Not here: where which class is (`terrain`).
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ BANDS_10M = 4
 SEA, SEA_LEVELS = 0, 5
 SHALLOW, SHALLOW_LEVELS = 8, 22
 SAND, TOWN, WALL = 30, 31, 35
-LAND, GREEN_LEVELS, SHADE_LEVELS = 36, 10, 5
+LAND, GREEN_LEVELS, SHADE_LEVELS = 36, 8, 4
 CLASSES = LAND + GREEN_LEVELS * SHADE_LEVELS
 
 _DEEP = np.array([370.0, 262, 128, 66, 34, 22])

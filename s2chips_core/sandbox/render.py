@@ -1,8 +1,8 @@
 """From ground, sky, ships and swath to pixel values: one superblock of one scene.
 
-Values are surface reflectance × 10000 as `int16`, without offset. What is not near a ship is drawn on the 20 m grid and without
-noise, so that it compresses; near ships there is the texture of the sea. Not here: how a collection encodes the values and
-where they are stored (`archive`).
+Values are surface reflectance × 10000 as `int16`, without offset. What is not near a ship is drawn on the 20 m grid and
+without noise, so that it compresses; near ships there is the texture of the sea. Not here: how a collection encodes the
+values and where they are stored (`archive`).
 """
 
 from collections.abc import Sequence

@@ -123,7 +123,7 @@ def select(items: Sequence[Item], request: Mapping[str, Any], now: datetime | No
     for name, descending in reversed(parse_sortby(request.get("sortby"))):
         known = [item for item in found if _value(item, name) is not None]
         unknown = [item for item in found if _value(item, name) is None]
-        found = sorted(known, key=lambda item: _value(item, name), reverse=descending) + unknown  # noqa: B023
+        found = sorted(known, key=lambda item: _value(item, name), reverse=descending) + unknown
     return found
 
 

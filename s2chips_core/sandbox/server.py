@@ -1,7 +1,7 @@
 """Serving an archive on loopback: the STAC API and the pixels, in a thread of this process.
 
-A test rig and a demo, never on the path of real runs. Not here: what is answered (`stac_api`, `data_files`), what goes wrong on
-purpose (`faults`).
+A test rig and a demo, never on the path of real runs. Not here: what is answered (`stac_api`, `data_files`), what goes
+wrong on purpose (`faults`).
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from s2chips_core.errors import StorageError
 from s2chips_core.sandbox.data_files import DataFiles
-from s2chips_core.sandbox.faults import CountingFailingApp, Counters, Faults
+from s2chips_core.sandbox.faults import Counters, CountingFailingApp, Faults
 from s2chips_core.sandbox.stac_api import StacApi, read_items
 
 _START_MOST_S, _STOP_MOST_S = 20.0, 10.0

@@ -1,7 +1,7 @@
 """The STAC API of the sandbox, in the shape of Earth Search v1: landing page, collections, items and search.
 
-Starlette routes over a folder of items. Not here: what is found (`search`), the pixels (`data_files`), the thread that serves
-them (`server`).
+Starlette routes over a folder of items. Not here: what is found (`search`), the pixels (`data_files`), the thread that
+serves them (`server`).
 """
 
 import json
@@ -45,9 +45,12 @@ def read_items(folder: Path) -> list[Item]:
     for path in sorted(folder.glob("item-*.json")):
         try:
             item = json.loads(path.read_text(encoding="utf-8"))
-            item["id"], item["collection"], item["properties"]["datetime"], item["geometry"], item["assets"]  # noqa: B018
+            missing = [key for key in ("id", "collection", "bbox", "geometry", "assets") if key not in item]
+            search.parse_instant(item["properties"]["datetime"])
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(str(path), repr(error), "a STAC item") from error
+        if missing:
+            raise InputError(str(path), f"no {', '.join(missing)}", "a STAC item")
         items.append(item)
     return items
 

@@ -1,8 +1,8 @@
 """The ground of the embedded archive: sea, coast, hills, fields, towns and harbours around the Strait of Gibraltar.
 
-The coastline goes through about seventy true places and is roughened with noise between them; everything on land is made
-up. What is shown at a point depends on its world coordinates only, so overlapping tiles show the same ground. A point of ground
-is a `uint8` class; `reflectance` says what a class looks like. Not here: clouds (`weather`), ships (`hulls`).
+The coastline goes through about ninety true places and is roughened with noise between them; everything on land is made up.
+What is shown at a point depends on its world coordinates only, so overlapping tiles show the same ground. A point of
+ground is a `uint8` class; `reflectance` says what a class looks like. Not here: clouds (`weather`), ships (`hulls`).
 """
 
 import math
@@ -65,7 +65,8 @@ def _lattice_noise(u: np.ndarray, v: np.ndarray, seed: int) -> np.ndarray:
     s, t = s * s * (3 - 2 * s), t * t * (3 - 2 * t)
     near = _hashed(i, j, seed) * (1 - s) + _hashed(i + 1, j, seed) * s
     far = _hashed(i, j + 1, seed) * (1 - s) + _hashed(i + 1, j + 1, seed) * s
-    return near * (1 - t) + far * t
+    blended: np.ndarray = near * (1 - t) + far * t
+    return blended
 
 
 def _hashed(i: np.ndarray, j: np.ndarray, seed: int) -> np.ndarray:
@@ -113,7 +114,8 @@ class Terrain:
         step_m = NODE_PX * 10.0
         south, east = np.gradient(height_m, step_m)
         azimuth = math.radians(sun_azimuth_deg)
-        return np.clip(-3.2 * (east * math.sin(azimuth) - south * math.cos(azimuth)), -1, 1)
+        lit: np.ndarray = np.clip(-3.2 * (east * math.sin(azimuth) - south * math.cos(azimuth)), -1, 1)
+        return lit
 
     @staticmethod
     def _hilliness(x_m: np.ndarray, y_m: np.ndarray) -> np.ndarray:
@@ -182,9 +184,10 @@ def sea_class(glint: np.ndarray, shallow: np.ndarray) -> np.ndarray:
     """The class of water. uint8."""
     level = np.clip(glint * reflectance.SEA_LEVELS, 0, reflectance.SEA_LEVELS - 1).astype(np.uint8)
     if shallow.max() <= 0:
-        return level + np.uint8(reflectance.SEA)
+        return np.asarray(level + np.uint8(reflectance.SEA), np.uint8)
     near = np.clip(shallow, 0, 0.999) ** 2 * reflectance.SHALLOW_LEVELS
-    return np.where(near >= 1, near.astype(np.uint8) + reflectance.SHALLOW, level + reflectance.SEA).astype(np.uint8)
+    both = np.where(near >= 1, near.astype(np.uint8) + reflectance.SHALLOW, level + reflectance.SEA)
+    return np.asarray(both, np.uint8)
 
 
 def land_class(
