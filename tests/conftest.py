@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from s2chips_core.storage import LocalStorage
+from tests.sandbox_fixtures import sandbox, sandbox_archive
+
+__all__ = ["sandbox", "sandbox_archive"]
 
 SHARED_DATA = Path(os.environ.get("S2CHIPS_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

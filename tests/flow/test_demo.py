@@ -27,8 +27,11 @@ def archive(sandbox_archive: Path) -> Any:
         yield served
 
 
+FOLDERS = ("plan", "ais", "matches", "outcomes", "chips", "indexes", "reports")
+
+
 def tree_of(runs: Runs) -> dict[str, bytes]:
-    return {key: runs.storage.get(key) for key in runs.storage.list(".")}
+    return {key: runs.storage.get(key) for folder in FOLDERS for key in runs.storage.list(folder)}
 
 
 def outcomes_of(runs: Runs) -> pd.DataFrame:
