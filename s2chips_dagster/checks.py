@@ -11,6 +11,7 @@ import dagster as dg
 
 from s2chips_core import layout, tables
 from s2chips_core.config import Settings
+from s2chips_core.errors import SchemaError, StorageError
 from s2chips_core.storage import Storage
 from s2chips_dagster.partitions import daily, day_of
 from s2chips_dagster.resources import Workspace
@@ -29,14 +30,16 @@ def build_checks(assets: Sequence[dg.AssetsDefinition], settings: Settings) -> l
     ) -> dg.AssetChecksDefinition:
         @dg.asset_check(asset=by_name[asset], name=name, description=what, blocking=True, partitions_def=days)
         def check(context: dg.AssetCheckExecutionContext, workspace: Workspace) -> dg.AssetCheckResult:
-            return _result(judge(workspace.storage(workspace.settings()), day_of(context.partition_key)))
+            storage, day = workspace.storage(workspace.settings()), day_of(context.partition_key)
+            return _result(lambda: judge(storage, day))
 
         return check
 
     def of_all(asset: str, name: str, judge: "Callable[[Storage], CheckResult]", what: str) -> dg.AssetChecksDefinition:
         @dg.asset_check(asset=by_name[asset], name=name, description=what)
         def check(workspace: Workspace) -> dg.AssetCheckResult:
-            return _result(judge(workspace.storage(workspace.settings())))
+            storage = workspace.storage(workspace.settings())
+            return _result(lambda: judge(storage))
 
         return check
 
@@ -61,7 +64,12 @@ def build_checks(assets: Sequence[dg.AssetsDefinition], settings: Settings) -> l
     ]
 
 
-def _result(judged: "CheckResult") -> dg.AssetCheckResult:
+def _result(judge: "Callable[[], CheckResult]") -> dg.AssetCheckResult:
+    try:
+        judged = judge()
+    except (SchemaError, StorageError) as error:
+        # A table that cannot be read fails the check; an exception would show as a check that could not be run.
+        return dg.AssetCheckResult(passed=False, description=str(error))
     return dg.AssetCheckResult(passed=judged.passed, description=judged.description, metadata=dict(judged.numbers))
 
 

@@ -30,9 +30,9 @@ def deflated(tile: np.ndarray) -> bytes:
     """One tile, horizontally differenced (TIFF predictor 2) and deflated."""
     difference = tile.copy()
     difference[:, 1:] -= tile[:, :-1]
-    # Level 3 sees that rows repeat and takes half the time of 4; where there is noise even that is no gain.
+    # From level 4 on zlib sees well that rows repeat; where there is noise that is no gain, and slow.
     noisy = np.count_nonzero(difference) > 0.05 * difference.size
-    return zlib.compress(difference.tobytes(), 1 if noisy else 3)
+    return zlib.compress(difference.tobytes(), 1 if noisy else 4)
 
 
 class CogTiles:

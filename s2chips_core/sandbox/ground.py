@@ -34,7 +34,7 @@ _HILL_SUN_DEG = 163.0
 def spread(nodes: np.ndarray, pixels: int) -> np.ndarray:
     """A field from the nodes of a superblock to the centres of its pixels, cubic (Catmull-Rom): float32, a square."""
     down = _spread_rows(nodes.astype(np.float32), pixels)
-    return _spread_rows(down.T, pixels).T
+    return np.ascontiguousarray(_spread_rows(np.ascontiguousarray(down.T), pixels).T)
 
 
 def _spread_rows(nodes: np.ndarray, pixels: int) -> np.ndarray:

@@ -19,9 +19,9 @@ from s2chips_core.sandbox.reflectance import BANDS, BANDS_10M, CLOUD, SHADOW, TE
 from s2chips_core.sandbox.weather import LEVELS, Weather
 
 _HALF_PX = SUPERBLOCK_PX // 2
-PATCH_HALF_PX = 150
+PATCH_HALF_PX = 140
 """The sea has its texture this far around a ship: half a chip of 256 px and a seam."""
-_SEAM_PX = 20
+_SEAM_PX = 12
 _TEXTURE_PX = 512
 
 
@@ -130,7 +130,8 @@ class _Sky:
 
     def cover(self, values: np.ndarray, band: int, indices: np.ndarray, at: np.ndarray | None = None) -> None:
         """Darken and veil `values` (flat positions `at`) with the sky of the 20 m pixels `indices`, in place."""
-        flat = values.reshape(-1)
+        flat = values.view()
+        flat.shape = (-1,)  # unlike reshape, this refuses to make a copy, whose changes would be lost
         at = indices if at is None else at
         thick, dark = self.thickness.reshape(-1)[indices], self.shadow.reshape(-1)[indices]
         lit = flat[at] * (1 - (1 - np.float32(SHADOW[band])) * dark)
@@ -151,7 +152,7 @@ def _sharpen_shore(values: np.ndarray, band: int, ground: Ground, sky: _Sky | No
     """Where the 10 m class differs from the 20 m class, the pixel has its own value."""
     assert ground.class_10m is not None
     differs = np.flatnonzero(ground.class_10m.reshape(-1) != repeated(ground.class_20m).reshape(-1))
-    values.reshape(-1)[differs] = reflectance.DN[:, band][ground.class_10m.reshape(-1)[differs]]
+    values[np.unravel_index(differs, values.shape)] = reflectance.DN[:, band][ground.class_10m.reshape(-1)[differs]]
     if sky is not None:
         rows, cols = np.divmod(differs, SUPERBLOCK_PX)
         sky.cover(values, band, rows // 2 * _HALF_PX + cols // 2, at=differs)

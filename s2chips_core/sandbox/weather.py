@@ -13,7 +13,7 @@ from s2chips_core.sandbox.terrain import fractal_noise
 
 TOP_M = 1_300.0
 """Height of the clouds: how far their shadows fall beside them."""
-LEVELS = 14
+LEVELS = 10
 """Thickness is shown in so many steps, which keeps the files small."""
 
 
