@@ -11,7 +11,7 @@ import dagster as dg
 from s2chips_core import __version__, layout, tables
 from s2chips_core.config import Settings
 from s2chips_dagster import run_config
-from s2chips_dagster.chipping import chips_metadata, chips_of_source, fetcher_for, imagery_credit
+from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
 from s2chips_dagster.metadata import counts_table, table_preview, throttled
 from s2chips_dagster.partitions import daily, day_of
 from s2chips_dagster.resources import Workspace
@@ -121,8 +121,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             chosen = chosen.override({"limits": {"max_ships": None}})
         storage = workspace.storage(chosen)
         day = day_of(context.partition_key)
-        with fetcher_for(chosen) as fetcher:
-            result = chips_of_source(day, layout.CAPTURE, chosen, storage, fetcher, workspace.clock, throttled(context.log))
+        result = chips_of_source(day, layout.CAPTURE, chosen, storage, workspace.clock, throttled(context.log))
         context.log.info("%s: %d chips cut, %d kept", day, result.chips_cut, result.chips_kept)
         return dg.MaterializeResult(metadata=chips_metadata(day, result, storage))
 

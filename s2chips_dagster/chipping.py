@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +14,9 @@ from s2chips_core.storage import Storage
 from s2chips_dagster.metadata import counts_table, picture, table_preview
 
 if TYPE_CHECKING:
-    from s2chips_core.fetch import Fetcher
     from s2chips_core.index.day import DayResult
 
 CONTACT_SHEET_CHIPS = 24
-
-
-@contextlib.contextmanager
-def fetcher_for(settings: Settings) -> Iterator["Fetcher"]:
-    """The HTTP door for pixels, closed at the end."""
-    from s2chips_core.fetch import Fetcher
-
-    with contextlib.closing(Fetcher(settings.stac.allowed_hosts)) as fetcher:
-        yield fetcher
 
 
 def chips_of_source(
@@ -34,28 +24,30 @@ def chips_of_source(
     source_id: str,
     settings: Settings,
     storage: Storage,
-    fetcher: "Fetcher",
     clock: Callable[[], datetime],
     progress: Callable[[Any], None],
 ) -> "DayResult":
     """Cut and commit; when the run is cancelled, threads are told to stop before the interruption goes on."""
+    from s2chips_core.fetch import Fetcher
     from s2chips_core.index.day import chip_day, write_day_tables
 
     stop = threading.Event()
-    try:
-        result = chip_day(
-            day,
-            source_id,
-            settings=settings,
-            storage=storage,
-            fetcher=fetcher,
-            clock=clock,
-            software_version=__version__,
-            stop=stop,
-            progress=progress,
-        )
-    finally:
-        stop.set()
+    # Waiting on `stop`, not sleeping: a reader that backs off wakes up when the run is cancelled.
+    with contextlib.closing(Fetcher(settings.stac.allowed_hosts, sleep=stop.wait)) as fetcher:
+        try:
+            result = chip_day(
+                day,
+                source_id,
+                settings=settings,
+                storage=storage,
+                fetcher=fetcher,
+                clock=clock,
+                software_version=__version__,
+                stop=stop,
+                progress=progress,
+            )
+        finally:
+            stop.set()
     write_day_tables(day, storage)
     return result
 

@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 
 from s2chips_core.config import Settings
 from s2chips_dagster import run_config
-from s2chips_dagster.chipping import chips_metadata, chips_of_source, fetcher_for, imagery_credit
+from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
 from s2chips_dagster.metadata import throttled
 from s2chips_dagster.resources import Workspace
 
@@ -54,27 +54,24 @@ def chip_file(
     storage = workspace.storage(settings)
     days = read_file(path, settings=settings, storage=storage, now=workspace.clock())
     context.log.info("%s: %d days", path.name, len(days.targets))
-    with fetcher_for(settings) as fetcher:
-        for day, targets in days.targets.items():
-            match_source(day, days.source_id, targets, None, settings=settings, storage=storage, now=workspace.clock())
-            result = chips_of_source(
-                day, days.source_id, settings, storage, fetcher, workspace.clock, throttled(context.log)
+    for day, targets in days.targets.items():
+        match_source(day, days.source_id, targets, None, settings=settings, storage=storage, now=workspace.clock())
+        result = chips_of_source(day, days.source_id, settings, storage, workspace.clock, throttled(context.log))
+        refresh_geojson(storage, day, settings.stac.search_window_hours)
+        write_report(
+            day,
+            storage=storage,
+            generated_at=workspace.clock(),
+            software_version=__version__,
+            imagery_credit=imagery_credit(settings),
+        )
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key="chips",
+                partition=day.isoformat(),
+                description=f"{path.name}: {result.counts['chipped']} chips of {len(result.outcomes)} rows",
+                metadata=chips_metadata(day, result, storage),
             )
-            refresh_geojson(storage, day, settings.stac.search_window_hours)
-            write_report(
-                day,
-                storage=storage,
-                generated_at=workspace.clock(),
-                software_version=__version__,
-                imagery_credit=imagery_credit(settings),
-            )
-            context.log_event(
-                dg.AssetMaterialization(
-                    asset_key="chips",
-                    partition=day.isoformat(),
-                    description=f"{path.name}: {result.counts['chipped']} chips of {len(result.outcomes)} rows",
-                    metadata=chips_metadata(day, result, storage),
-                )
-            )
+        )
     index = build_tiles_index(storage)
     context.log_event(dg.AssetMaterialization(asset_key="tiles_index", metadata={"chips": index.rows, "parts": index.parts}))

@@ -18,7 +18,7 @@ HOME_VARIABLE = "DAGSTER_HOME"
 
 
 class Runs:
-    """The jobs of one configuration file."""
+    """The jobs of one configuration file. An interruption of a run comes out as KeyboardInterrupt."""
 
     def __init__(self, config_file: Path, *, now: str = "") -> None:
         self.definitions = build_definitions(config_file, now=now)
@@ -71,6 +71,9 @@ class Runs:
                 instance=instance,
                 raise_on_error=False,
             )
+        if any(_is_interrupted(event) for event in result.all_events):
+            # Dagster has made an ordinary failure of it; whoever runs several jobs must not go on to the next.
+            raise KeyboardInterrupt
         for event in result.all_events:
             if event.is_step_failure:
                 print(f"s2chips: {event.step_key}: {_cause(event.step_failure_data.error)}", file=sys.stderr)
@@ -85,6 +88,16 @@ def _find_home() -> None:
     """Use the checkout as DAGSTER_HOME when none is named, so that the UI started there shows these runs."""
     if not os.environ.get(HOME_VARIABLE) and (Path.cwd() / "dagster.yaml").is_file():
         os.environ[HOME_VARIABLE] = str(Path.cwd())
+
+
+def _is_interrupted(event: dg.DagsterEvent) -> bool:
+    if event.is_step_failure:
+        error = event.step_failure_data.error
+    elif event.event_type is dg.DagsterEventType.RUN_FAILURE:
+        error = event.job_failure_data.error
+    else:
+        return False
+    return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
 
 
 def _cause(error: Any) -> str:

@@ -1,0 +1,187 @@
+"""The AIS of a day: what is recorded for a plan, and a file split into its days."""
+
+import hashlib
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pyproj
+import pytest
+
+from s2chips_core import layout, tables
+from s2chips_core.ais.day import AREA_MARGIN_DEG, read_file, record_day, synthetic_fixes_of_plan
+from s2chips_core.ais.fixes import FIX_SCHEMA
+from s2chips_core.ais.snapshots import read_snapshots
+from s2chips_core.ais.targets import TARGET_SCHEMA
+from s2chips_core.config import Settings, parse_settings
+from s2chips_core.errors import ConfigError, InputError, StorageError
+from s2chips_core.overpasses.plan import PLAN_SCHEMA
+from s2chips_core.storage import LocalStorage
+
+DAY = date(2025, 10, 27)
+PASS = datetime(2025, 10, 27, 11, 4, 22, 123_000, UTC)
+NOW = datetime(2025, 10, 30, 12, tzinfo=UTC)
+
+
+def settings_of(**ais: object) -> Settings:
+    ais = {"source": "synthetic", "synthetic_ships_per_tile": 6, **ais}
+    return parse_settings({"satellite_tracking": {"tiles": ["30STE"]}, "ais": ais}, "test")
+
+
+def plan_of(*passes: tuple[str, datetime]) -> pd.DataFrame:
+    frame = pd.DataFrame(passes, columns=["tile_id", "overpass_time"])
+    frame["overpass_time"] = pd.to_datetime(frame["overpass_time"], utc=True).astype("datetime64[ms, UTC]")
+    return frame.assign(
+        satellite="S2B",
+        window_start=frame["overpass_time"],
+        window_end=frame["overpass_time"],
+        time_sigma_s=0.0,
+        imaging="planned",
+        source="backfill",
+    )
+
+
+def put_plan(storage: LocalStorage, *passes: tuple[str, datetime]) -> None:
+    tables.write_table(storage, layout.plan(DAY), plan_of(*passes), PLAN_SCHEMA)
+
+
+def test_each_tile_of_the_plan_gets_its_snapshot(storage: LocalStorage) -> None:
+    put_plan(storage, ("30STE", PASS), ("30SUE", PASS + timedelta(seconds=4)))
+    recorded = record_day(DAY, settings=settings_of(), storage=storage)
+    fixes = read_snapshots(storage, DAY)
+    assert (recorded.ais_source, recorded.fixes, recorded.ships) == ("synthetic", len(fixes), fixes["mmsi"].nunique())
+    assert recorded.ships == 12
+    assert set(fixes["ais_source"]) == {"synthetic"}
+    assert set(recorded.keys) == {
+        layout.ais_snapshot(DAY, tile, suffix) for tile in ("30STE", "30SUE") for suffix in ("parquet", "xlsx")
+    }
+    assert all(storage.exists(key) for key in recorded.keys)
+    window = pd.Timedelta(minutes=settings_of().ais.window_min)
+    assert ((fixes["time"] - fixes["overpass_time"]).abs() <= window).all()
+
+
+def test_ships_are_on_their_tile_or_just_beyond(storage: LocalStorage) -> None:
+    fixes = synthetic_fixes_of_plan(plan_of(("30STE", PASS)), settings_of(synthetic_ships_per_tile=40))
+    x, y = pyproj.Transformer.from_crs(4326, 32630, always_xy=True).transform(fixes["lon"], fixes["lat"])
+    # 30STE: upper left corner 199980, 4000020 in EPSG:32630, 109.8 km wide (ESA's tiling grid).
+    away = AREA_MARGIN_DEG * 112_000 + 12_000  # the box around the slanted tile, and ten minutes at full speed
+    assert (np.abs(np.array(x) - 254_880) < 54_900 + away).all()
+    assert (np.abs(np.array(y) - 3_945_120) < 54_900 + away).all()
+
+
+def test_the_same_plan_gives_the_same_ships_and_another_seed_others() -> None:
+    plan = plan_of(("30STE", PASS))
+    first = synthetic_fixes_of_plan(plan, settings_of())
+    pd.testing.assert_frame_equal(first, synthetic_fixes_of_plan(plan, settings_of()))
+    other = synthetic_fixes_of_plan(plan, settings_of(synthetic_seed=1))
+    assert set(zip(first["lon"], first["lat"], strict=True)).isdisjoint(zip(other["lon"], other["lat"], strict=True))
+
+
+def test_recording_again_adds_nothing(storage: LocalStorage) -> None:
+    put_plan(storage, ("30STE", PASS))
+    record_day(DAY, settings=settings_of(), storage=storage)
+    before = {key: storage.get(key) for key in storage.list(layout.ais_folder(DAY))}
+    record_day(DAY, settings=settings_of(), storage=storage)
+    assert {key: storage.get(key) for key in storage.list(layout.ais_folder(DAY))} == before
+
+
+def test_a_day_without_overpasses_has_no_ships(storage: LocalStorage) -> None:
+    put_plan(storage)
+    recorded = record_day(DAY, settings=settings_of(), storage=storage)
+    assert (recorded.fixes, recorded.ships, recorded.keys) == (0, 0, [])
+    pd.testing.assert_frame_equal(synthetic_fixes_of_plan(plan_of(), settings_of()), tables.empty(FIX_SCHEMA))
+
+
+def test_without_a_plan_nothing_is_recorded(storage: LocalStorage) -> None:
+    with pytest.raises(StorageError, match=layout.plan(DAY)):
+        record_day(DAY, settings=settings_of(), storage=storage)
+    assert storage.list(layout.ais_folder(DAY)) == []
+
+
+def test_real_ais_is_refused_and_nothing_synthetic_stands_in(storage: LocalStorage) -> None:
+    put_plan(storage, ("30STE", PASS))
+    with pytest.raises(ConfigError, match=r"ais\.source: got 'aisstream'") as refused:
+        record_day(DAY, settings=settings_of(source="aisstream"), storage=storage)
+    assert refused.value.key == "ais.source"
+    assert storage.list(layout.ais_folder(DAY)) == []
+
+
+ROWS = """mmsi,lat,lon,overpass_time,captured_time
+244660123,36.1251,-5.4302,2025-10-26T23:59:59.999Z,
+244660124,36.2104,-5.3566,2025-10-27T00:00:00Z,
+244660125,36.2104,-5.3566,2025-10-27T11:00:00Z,2025-10-26T23:58:00Z
+244660126,36.2,-5.3,2025-10-27T01:30:00+02:00,
+244660127,36.2,-5.3,,
+244660128,36.2,-5.3,yesterday,
+"""
+
+
+def read(storage: LocalStorage, path: Path) -> dict[date, set[int]]:
+    found = read_file(path, settings=settings_of(), storage=storage, now=NOW)
+    return {day: set(rows["mmsi"]) for day, rows in found.targets.items()}
+
+
+def test_a_file_is_split_by_the_utc_day_of_its_rows(storage: LocalStorage, tmp_path: Path) -> None:
+    file = tmp_path / "ships.csv"
+    file.write_text(ROWS)
+    found = read_file(file, settings=settings_of(), storage=storage, now=NOW)
+    by_day = {day: set(rows["mmsi"]) for day, rows in found.targets.items()}
+    # The third row is of the day when it was heard, the fourth of the day that it was in UTC.
+    assert by_day == {
+        date(2025, 10, 26): {244660123, 244660125, 244660126},
+        DAY: {244660124},
+        date(2025, 10, 30): {244660127, 244660128},
+    }
+    last = found.targets[date(2025, 10, 30)].set_index("mmsi")
+    assert last["time_inferred"].to_dict() == {244660127: True, 244660128: False}
+    assert "yesterday" in last.loc[244660128, "invalid_reason"]
+    assert sum(len(rows) for rows in found.targets.values()) == 6
+
+    # The source is named after the bytes, and what was read is kept for each day.
+    assert found.source_id == f"file-{hashlib.sha256(ROWS.encode()).hexdigest()[:12]}"
+    for day, rows in found.targets.items():
+        kept = tables.read_table(storage, layout.ais_file(day, found.source_id), TARGET_SCHEMA)
+        pd.testing.assert_frame_equal(kept, rows)
+        assert set(kept["source_id"]) == {found.source_id}
+
+
+def test_a_file_beside_a_capture_is_no_capture(storage: LocalStorage, tmp_path: Path) -> None:
+    put_plan(storage, ("30STE", PASS))
+    recorded = record_day(DAY, settings=settings_of(), storage=storage)
+    file = tmp_path / "ships.csv"
+    file.write_text("mmsi,lat,lon,overpass_time\n244660124,36.2,-5.3,2025-10-27T11:00:00Z\n")
+    read(storage, file)
+    assert len(read_snapshots(storage, DAY)) == recorded.fixes
+
+
+def test_the_same_rows_as_a_spreadsheet(storage: LocalStorage, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for line in ROWS.splitlines():
+        book.active.append(line.split(","))
+    book.save(tmp_path / "ships.xlsx")
+    (tmp_path / "ships.csv").write_text(ROWS)
+    assert read(storage, tmp_path / "ships.xlsx") == read(storage, tmp_path / "ships.csv")
+
+
+def test_a_file_with_a_header_only_has_no_days(storage: LocalStorage, tmp_path: Path) -> None:
+    (tmp_path / "none.csv").write_text("mmsi,lat,lon\n")
+    assert read(storage, tmp_path / "none.csv") == {}
+
+
+@pytest.mark.parametrize(("name", "data"), [("a.csv", b"ship,where\nx,y\n"), ("a.xlsx", b"\x00\x01"), ("a.csv", b"")])
+def test_what_is_no_table_is_refused_and_nothing_is_kept(
+    storage: LocalStorage, tmp_path: Path, name: str, data: bytes
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=name):
+        read(storage, tmp_path / name)
+    assert storage.list("ais") == []
+
+
+def test_a_file_that_is_not_there(storage: LocalStorage, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none.csv"):
+        read(storage, tmp_path / "none.csv")
+    with pytest.raises(InputError, match="readable CSV or XLSX"):
+        read(storage, tmp_path)

@@ -1,0 +1,202 @@
+"""The plan of a day and the matches of its ships, against the embedded archive on loopback."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import shapely
+
+from s2chips_core import layout, tables
+from s2chips_core.ais.day import record_day
+from s2chips_core.ais.snapshots import read_snapshots
+from s2chips_core.ais.targets import build_capture_targets
+from s2chips_core.config import Settings, parse_settings
+from s2chips_core.errors import ArchiveError
+from s2chips_core.overpasses.plan import PLAN_SCHEMA
+from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW, DEMO_TILES
+from s2chips_core.sandbox.server import Served
+from s2chips_core.scenes.day import match_capture, match_source, plan_day
+from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
+from s2chips_core.scenes.scene import Scene
+from s2chips_core.storage import LocalStorage
+from tests.scenes.samples import targets
+
+FIRST, SECOND = DEMO_DAYS
+SOURCE = "file-0123456789ab"
+
+
+def settings_of(served: Served, **sections: dict[str, Any]) -> Settings:
+    tree: dict[str, Any] = {
+        "satellite_tracking": {"tiles": list(DEMO_TILES), "satellites": ["S2B", "S2C"]},
+        "ais": {"source": "synthetic", "synthetic_ships_per_tile": 30},
+        "stac": {"endpoint": served.stac_url, "allowed_hosts": [served.host]},
+    }
+    for section, values in sections.items():
+        tree[section] = {**tree.get(section, {}), **values}
+    return parse_settings(tree, "test")
+
+
+def items_of(archive: Path, day: date, collection: str = "sentinel-2-l2a") -> dict[str, dict[str, Any]]:
+    """The archive's own items of a day, by id, read from its files."""
+    found = [json.loads(file.read_text()) for file in archive.glob("item-*.json")]
+    return {
+        item["id"]: item
+        for item in found
+        if item["collection"] == collection and item["properties"]["datetime"].startswith(day.isoformat())
+    }
+
+
+@pytest.mark.parametrize("day", DEMO_DAYS)
+def test_the_plan_is_what_the_archive_imaged(
+    sandbox: Served, sandbox_archive: Path, storage: LocalStorage, day: date
+) -> None:
+    planned = plan_day(day, settings=settings_of(sandbox), storage=storage, now=DEMO_NOW + timedelta(days=5))
+    items = items_of(sandbox_archive, day)
+    # A reprocessed scene is no second overpass.
+    expected = {(item["properties"]["grid:code"].removeprefix("MGRS-")) for item in items.values()}
+    assert sorted(planned.plan["tile_id"]) == sorted(expected) == sorted(DEMO_TILES)
+    times = pd.to_datetime([item["properties"]["datetime"] for item in items.values()], utc=True)
+    assert planned.plan["overpass_time"].isin(times).all()
+    assert planned.requests == sandbox.counters.requests["stac"]
+    pd.testing.assert_frame_equal(tables.read_table(storage, layout.plan(day), PLAN_SCHEMA), planned.plan)
+
+
+def test_a_day_between_the_passes_has_an_empty_plan(sandbox: Served, storage: LocalStorage) -> None:
+    day = FIRST + timedelta(days=1)
+    planned = plan_day(day, settings=settings_of(sandbox), storage=storage, now=DEMO_NOW)
+    assert planned.plan.empty
+    assert tables.read_table(storage, layout.plan(day), PLAN_SCHEMA).empty
+
+
+def test_only_watched_tiles_and_satellites_are_planned(sandbox: Served, storage: LocalStorage) -> None:
+    one = settings_of(sandbox, satellite_tracking={"tiles": ["30STE"]})
+    assert list(plan_day(FIRST, settings=one, storage=storage, now=DEMO_NOW).plan["tile_id"]) == ["30STE"]
+    other = settings_of(sandbox, satellite_tracking={"satellites": ["S2A"]})
+    assert plan_day(FIRST, settings=other, storage=storage, now=DEMO_NOW).plan.empty
+
+
+def test_a_cloudy_scene_is_an_overpass_all_the_same(sandbox: Served, sandbox_archive: Path, storage: LocalStorage) -> None:
+    clear = settings_of(sandbox, stac={"cloud_cover_max": 0})
+    assert all(item["properties"]["eo:cloud_cover"] > 0 for item in items_of(sandbox_archive, FIRST).values())
+    assert set(plan_day(FIRST, settings=clear, storage=storage, now=DEMO_NOW).plan["tile_id"]) == set(DEMO_TILES)
+
+
+@pytest.fixture
+def recorded(sandbox: Served, storage: LocalStorage) -> Settings:
+    """The first day, planned and recorded."""
+    settings = settings_of(sandbox)
+    plan_day(FIRST, settings=settings, storage=storage, now=DEMO_NOW)
+    record_day(FIRST, settings=settings, storage=storage)
+    return settings
+
+
+def test_every_recorded_ship_gets_a_scene_that_holds_it_or_a_reason(
+    sandbox: Served, sandbox_archive: Path, storage: LocalStorage, recorded: Settings
+) -> None:
+    sandbox.counters.reset()
+    told: list[object] = []
+    found = match_capture(FIRST, settings=recorded, storage=storage, now=DEMO_NOW, progress=told.append)
+    matches = found.matches
+    ships = build_capture_targets(read_snapshots(storage, FIRST), position_mode="at_sensing_time")
+    assert sorted(matches["target_id"]) == sorted(ships["target_id"])
+    assert set(matches["source_id"]) == {layout.CAPTURE}
+    assert matches["detail"].str.len().min() > 0
+    # The western scene has too much cloud for anybody; the eastern one was processed twice.
+    statuses = set(matches["status"])
+    assert {MatchStatus.MATCHED, MatchStatus.NO_SCENE} <= statuses
+    items = items_of(sandbox_archive, FIRST)
+    matched = matches[matches["status"] == MatchStatus.MATCHED]
+    assert "S2B_30SUE_20251012_0_L2A" not in set(matched["scene_id"])
+    for row in matched.itertuples():
+        item = items[row.scene_id]
+        assert item["properties"]["eo:cloud_cover"] <= recorded.stac.cloud_cover_max
+        assert shapely.contains_xy(shapely.geometry.shape(item["geometry"]), row.lon, row.lat)
+        assert row.scene_datetime == pd.Timestamp(item["properties"]["datetime"])
+        assert Scene.from_json(row.scene).scene_id == row.scene_id
+    # A ship without a scene is in no clear scene's footprint.
+    clear = [
+        shapely.geometry.shape(item["geometry"]).buffer(-0.01)
+        for item in items.values()
+        if item["properties"]["eo:cloud_cover"] <= recorded.stac.cloud_cover_max
+    ]
+    lost = matches[matches["status"] == MatchStatus.NO_SCENE]
+    assert not any(shapely.contains_xy(shape, lost["ais_lon"], lost["ais_lat"]).any() for shape in clear)
+
+    kept = tables.read_table(storage, layout.matches_part(FIRST, layout.CAPTURE), MATCH_SCHEMA)
+    pd.testing.assert_frame_equal(kept[["target_id", "status"]], matches[["target_id", "status"]])
+    assert found.requests == sandbox.counters.requests["stac"]
+    assert found.seconds > 0
+    assert told
+
+
+def test_matching_again_is_the_same(storage: LocalStorage, recorded: Settings) -> None:
+    match_capture(FIRST, settings=recorded, storage=storage, now=DEMO_NOW)
+    before = storage.get(layout.matches_part(FIRST, layout.CAPTURE))
+    match_capture(FIRST, settings=recorded, storage=storage, now=DEMO_NOW)
+    assert storage.get(layout.matches_part(FIRST, layout.CAPTURE)) == before
+
+
+def test_ships_wait_until_their_scene_is_published_or_given_up(sandbox: Served, storage: LocalStorage) -> None:
+    settings = settings_of(sandbox)
+    late = items_published_late(sandbox, storage, settings)
+    when = {status: set(frame["status"]) for status, frame in late.items()}
+    assert when == {
+        "before": {MatchStatus.PENDING_L2A},
+        "after": {MatchStatus.MATCHED},
+        "never": {MatchStatus.NO_SCENE},
+    }
+
+
+def items_published_late(sandbox: Served, storage: LocalStorage, settings: Settings) -> dict[str, pd.DataFrame]:
+    """A ship in the middle of 30SUE, whose scene of the second day came three days later."""
+    ship = targets(
+        {"ais_lon": -4.6, "ais_lat": 35.7, "ais_time": datetime(2025, 10, 27, 11, 6, tzinfo=UTC), "source_id": SOURCE}
+    )
+
+    def matched(now: datetime) -> pd.DataFrame:
+        return match_source(SECOND, SOURCE, ship, None, settings=settings, storage=storage, now=now).matches
+
+    found = {}
+    sandbox.now = DEMO_NOW
+    found["before"] = matched(DEMO_NOW)
+    found["never"] = matched(DEMO_NOW + timedelta(days=settings.scheduling.give_up_days + 1))
+    sandbox.now = None
+    found["after"] = matched(DEMO_NOW + timedelta(days=3))
+    return found
+
+
+def test_nobody_to_match_asks_nobody(sandbox: Served, storage: LocalStorage) -> None:
+    nobody = targets({"invalid_reason": "row 2: mmsi is missing"})
+    found = match_source(FIRST, SOURCE, nobody, None, settings=settings_of(sandbox), storage=storage, now=DEMO_NOW)
+    assert list(found.matches["status"]) == [MatchStatus.INVALID_AIS]
+    assert found.requests == sandbox.counters.requests["stac"] == 0
+    empty = match_capture(SECOND, settings=settings_of(sandbox), storage=storage, now=DEMO_NOW)
+    assert empty.matches.empty
+    assert tables.read_table(storage, layout.matches_part(SECOND, layout.CAPTURE), MATCH_SCHEMA).empty
+
+
+def test_the_second_search_is_only_for_ships_that_got_nothing(sandbox: Served, storage: LocalStorage) -> None:
+    clear = targets({"ais_lon": -5.4, "ais_lat": 36.0, "ais_time": datetime(2025, 10, 12, 11, 20, tzinfo=UTC)})
+    found = match_source(FIRST, SOURCE, clear, None, settings=settings_of(sandbox), storage=storage, now=DEMO_NOW)
+    assert list(found.matches["status"]) == [MatchStatus.MATCHED]
+    once = found.requests
+    nobody_clear = settings_of(sandbox, stac={"cloud_cover_max": 0})
+    again = match_source(FIRST, SOURCE, clear, None, settings=nobody_clear, storage=storage, now=DEMO_NOW)
+    assert list(again.matches["status"]) == [MatchStatus.NO_SCENE]
+    assert "cloud" in again.matches.iloc[0]["detail"]
+    assert again.requests > once
+
+
+def test_an_archive_that_fails_writes_no_matches(
+    sandbox: Served, storage: LocalStorage, recorded: Settings
+) -> None:
+    sandbox.faults.fail("404", match="/search")
+    with pytest.raises(ArchiveError):
+        match_capture(FIRST, settings=recorded, storage=storage, now=DEMO_NOW)
+    assert storage.list(layout.matches_parts_of_day(FIRST)) == []
+    with pytest.raises(ArchiveError):
+        plan_day(SECOND, settings=recorded, storage=storage, now=DEMO_NOW)
+    assert not storage.exists(layout.plan(SECOND))
