@@ -47,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     file = _command(commands, "chip-from-file", _chip_from_file, "chip the ships of a CSV or XLSX file")
     file.add_argument("file", type=Path, help="the table: mmsi, lat, lon and, better, overpass_time")
     file.add_argument("--max-chips", type=_count, help="most chips to make")
+    file.add_argument(
+        "--position",
+        choices=("as_reported", "at_sensing_time"),
+        default="as_reported",
+        help="centre on each row as it is (default), or take the rows of a ship as its track to the sensing time",
+    )
 
     plan = _command(commands, "predict-overpasses", _predict, "the overpass plan of the coming or past days as CSV")
     plan.add_argument("--out", type=Path, help="the CSV to write (default: stdout)")
@@ -113,8 +119,10 @@ def _chip_from_file(options: argparse.Namespace) -> int:
     from s2chips_dagster.runs import Runs
 
     runs = Runs(_config_file(options))
-    limits = {"bind_chips_to_ships": False, "max_chips": options.max_chips} if options.max_chips is not None else {}
-    days = runs.chip_file(options.file.resolve(), {"limits": limits} if limits else {})
+    config: dict[str, Any] = {"position": options.position}
+    if options.max_chips is not None:
+        config["limits"] = {"bind_chips_to_ships": False, "max_chips": options.max_chips}
+    days = runs.chip_file(options.file.resolve(), config)
     if days is None:
         return FAILED
     for day in days:

@@ -4,7 +4,7 @@ Not partitioned: a file may hold several days. Each day's chips are reported as 
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 from pydantic import Field, create_model
@@ -18,19 +18,27 @@ from s2chips_dagster.resources import Workspace
 
 def build_file_job(settings: Settings) -> dg.JobDefinition:
     """`chip_from_ais_file`, with the run config's defaults from `settings`."""
-    sections = run_config.merge(run_config.MATCHING, run_config.CHIPPING)
+    sections = run_config.merge({**run_config.MATCHING, "ais": ("max_gap_min",)}, run_config.CHIPPING)
     Options: Any = run_config.run_config("FileOptions", settings, sections)
+    position: Any = Literal["as_reported", "at_sensing_time"]
     FileConfig: Any = create_model(
         "FileConfig",
         __base__=Options,
         path=(str, Field(description="The CSV or XLSX file of AIS positions: mmsi, lat, lon and, better, overpass_time.")),
+        position=(
+            position,
+            Field(
+                default="as_reported",
+                description="Centre on each row as it is, or take the rows of a ship as its track to the sensing time.",
+            ),
+        ),
     )
 
     @dg.op(name="chip_ais_file")
     def chip_ais_file(context: dg.OpExecutionContext, config: FileConfig, workspace: Workspace) -> None:
         """Chip every row of the file; rows that are no target are reported as `invalid_ais`."""
         chosen: Any = config
-        chip_file(context, Path(chosen.path), run_config.overrides(chosen), workspace)
+        chip_file(context, Path(chosen.path), chosen.position, run_config.overrides(chosen), workspace)
 
     @dg.job(name="chip_from_ais_file", description="Chip the ships of a CSV or XLSX file.")
     def chip_from_ais_file() -> None:
@@ -40,7 +48,7 @@ def build_file_job(settings: Settings) -> dg.JobDefinition:
 
 
 def chip_file(
-    context: dg.OpExecutionContext, path: Path, overrides: dict[str, dict[str, Any]], workspace: Workspace
+    context: dg.OpExecutionContext, path: Path, position: str, overrides: dict[str, dict[str, Any]], workspace: Workspace
 ) -> None:
     """Every stage for every day of one file."""
     from s2chips_core import __version__
@@ -52,10 +60,10 @@ def chip_file(
 
     settings = workspace.settings(overrides)
     storage = workspace.storage(settings)
-    days = read_file(path, settings=settings, storage=storage, now=workspace.clock())
+    days = read_file(path, storage=storage, now=workspace.clock(), position=position)
     context.log.info("%s: %d days", path.name, len(days.targets))
     for day, targets in days.targets.items():
-        match_source(day, days.source_id, targets, None, settings=settings, storage=storage, now=workspace.clock())
+        match_source(day, days.source_id, targets, days.fixes, settings=settings, storage=storage, now=workspace.clock())
         result = chips_of_source(day, days.source_id, settings, storage, workspace.clock, throttled(context.log))
         refresh_geojson(storage, day, settings.stac.search_window_hours)
         write_report(

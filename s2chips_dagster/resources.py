@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from s2chips_core.config import Settings, load_settings
+from s2chips_core.errors import ConfigError
 from s2chips_core.storage import Storage, open_storage
 
 NOW_VARIABLE = "S2CHIPS_NOW"
@@ -35,9 +36,13 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
         return open_storage(settings.storage.dataset_root)
 
     def clock(self) -> datetime:
-        """The time, aware UTC."""
+        """The time, aware UTC; ConfigError when a fixed time is no time."""
         fixed = self.now or os.environ.get(NOW_VARIABLE, "")
-        if fixed:
+        if not fixed:
+            return datetime.now(UTC)
+        try:
             moment = datetime.fromisoformat(fixed)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return datetime.now(UTC)
+        except ValueError as error:
+            raise ConfigError("environment", NOW_VARIABLE, fixed, "ISO 8601, such as 2025-10-27T12:00:00Z") from error
+        # Its date is a partition: a time of another zone is brought to UTC.
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

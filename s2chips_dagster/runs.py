@@ -47,7 +47,7 @@ class Runs:
         """`chip_from_ais_file`; the days it touched, or none when it failed."""
         from s2chips_core.ais.day import read_file
 
-        days = read_file(path, settings=self.settings, storage=self.storage, now=self.now())
+        days = read_file(path, storage=self.storage, now=self.now())
         ops = {"chip_ais_file": {"config": {"path": str(path), **config}}}
         return sorted(days.targets) if self._execute("chip_from_ais_file", {"ops": ops}) else None
 

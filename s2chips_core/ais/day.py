@@ -82,10 +82,18 @@ class FileDays:
     source_id: str
     targets: dict[date, pd.DataFrame]
     """Day -> TARGET_SCHEMA. Rows whose day cannot be told are with the day of reading."""
+    fixes: pd.DataFrame
+    """FIX_SCHEMA: the good rows of the whole file as fixes, for ships that are placed at the sensing time."""
 
 
-def read_file(path: Path, *, settings: Settings, storage: Storage, now: datetime) -> FileDays:
+def read_file(path: Path, *, storage: Storage, now: datetime, position: str = "as_reported") -> FileDays:
     """Read an AIS table, and keep what was read of each day beside the day's snapshots.
+
+    Args:
+        path: the CSV or XLSX file.
+        storage: where the rows of each day are kept.
+        now: the time of rows that tell none.
+        position: `as_reported` takes every row where it says; `at_sensing_time` takes the rows of a ship as its track.
 
     Raises:
         InputError: the file cannot be read as a table with `mmsi`, `lat` and `lon`.
@@ -95,9 +103,12 @@ def read_file(path: Path, *, settings: Settings, storage: Storage, now: datetime
     except OSError as error:
         raise InputError(str(path), error.strerror, "a readable CSV or XLSX file") from error
     source_id = layout.file_source(hashlib.sha256(data).hexdigest())
-    targets = read_ais_table(data, path.name, now=now, source_id=source_id)
+    targets = read_ais_table(data, path.name, now=now, source_id=source_id).assign(position_mode=position)
     days = targets["ais_time"].dt.date.where(targets["ais_time"].notna(), now.date())
     by_day = {day: rows.reset_index(drop=True) for day, rows in targets.groupby(days)}
     for day, rows in by_day.items():
         tables.write_table(storage, layout.ais_file(day, source_id), rows, TARGET_SCHEMA)
-    return FileDays(source_id=source_id, targets=by_day)
+    good = targets[targets["invalid_reason"].isna()]
+    fixes = good.rename(columns={"ais_time": "time", "ais_lat": "lat", "ais_lon": "lon"})
+    fixes = tables.to_frame(tables.conform(fixes, FIX_SCHEMA, path.name))
+    return FileDays(source_id=source_id, targets=by_day, fixes=fixes)

@@ -119,14 +119,14 @@ ROWS = """mmsi,lat,lon,overpass_time,captured_time
 
 
 def read(storage: LocalStorage, path: Path) -> dict[date, set[int]]:
-    found = read_file(path, settings=settings_of(), storage=storage, now=NOW)
+    found = read_file(path, storage=storage, now=NOW)
     return {day: set(rows["mmsi"]) for day, rows in found.targets.items()}
 
 
 def test_a_file_is_split_by_the_utc_day_of_its_rows(storage: LocalStorage, tmp_path: Path) -> None:
     file = tmp_path / "ships.csv"
     file.write_text(ROWS)
-    found = read_file(file, settings=settings_of(), storage=storage, now=NOW)
+    found = read_file(file, storage=storage, now=NOW)
     by_day = {day: set(rows["mmsi"]) for day, rows in found.targets.items()}
     # The third row is of the day when it was heard, the fourth of the day that it was in UTC.
     assert by_day == {
