@@ -7,6 +7,7 @@ S2ChipsError
 ├── ReadError          pixels could not be had: HTTP, TIFF layout, short body
 │   ├── HostNotAllowedError   an asset href points outside `stac.allowed_hosts`
 │   └── MissingAssetError     the scene has no such asset, or it is gone (404)
+├── MixedAisError      real and synthetic AIS would come into one dataset
 ├── StorageError       the dataset root cannot be read or written
 ├── SchemaError        a table between stages does not have the columns it declares
 └── CancelledRunError  the caller asked to stop
@@ -59,6 +60,18 @@ class HostNotAllowedError(ReadError):
 
 class MissingAssetError(ReadError):
     """The scene lists no such asset, or the archive no longer has it."""
+
+
+class MixedAisError(S2ChipsError):
+    """Real and synthetic AIS would come into one dataset."""
+
+    def __init__(self, dataset: str | None, ais_sources: list[str]) -> None:
+        self.dataset, self.ais_sources = dataset, ais_sources
+        holds = f"this dataset is of {dataset} AIS" if dataset else "a dataset is of real or of synthetic AIS"
+        super().__init__(
+            f"{holds}, got {', '.join(ais_sources)}: give it a dataset of its own "
+            "(storage.dataset_root or S2CHIPS_DATASET_ROOT)"
+        )
 
 
 class StorageError(S2ChipsError):

@@ -25,7 +25,7 @@ RETRY_AFTER_LONGEST_S = 60.0
 WHOLE_BODY_MOST_BYTES = 256 * 1024 * 1024
 _CHUNK_BYTES = 1 << 18
 _TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
-_GONE = frozenset({403, 404, 410})
+_GONE = frozenset({404, 410})
 Body = bytes  # Fetcher.bytes, a counter, hides the name in there
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 

@@ -29,6 +29,16 @@ def file_source(sha256_hex: str) -> str:
     return f"file-{sha256_hex[:12]}"
 
 
+def dataset_note() -> str:
+    """What kind of AIS the dataset is of: real or synthetic."""
+    return "dataset.json"
+
+
+def ais_file_note(source_id: str) -> str:
+    """When a file was first read: the time of its rows that tell none."""
+    return f"ais/files/{safe(source_id)}.json"
+
+
 def plan(day: date) -> str:
     """The overpass plan of a day."""
     return f"plan/overpasses_{ymd(day)}.parquet"

@@ -64,6 +64,16 @@ def build_checks(assets: Sequence[dg.AssetsDefinition], settings: Settings) -> l
     ]
 
 
+def checks_of_source(storage: Storage, day: date, source_id: str) -> "dict[str, CheckResult]":
+    """The checks of the chips asset for another source of a day: the job that chips a file has no asset of its own."""
+    return {
+        "outcomes_cover_targets": _outcomes_cover(storage, day, source_id),
+        "unique_ids": _unique_ids(storage, day, source_id),
+        "not_clipped_low": _not_clipped_low(storage, day, source_id),
+        "no_synthetic_in_real": _no_synthetic_in_real(storage, day),
+    }
+
+
 def _result(judge: "Callable[[], CheckResult]") -> dg.AssetCheckResult:
     try:
         judged = judge()
@@ -102,29 +112,29 @@ def _outcomes_schema(storage: Storage, day: date) -> "CheckResult":
     return check_schema(storage, layout.outcomes(day), OUTCOME_SCHEMA)
 
 
-def _outcomes_cover(storage: Storage, day: date) -> "CheckResult":
+def _outcomes_cover(storage: Storage, day: date, source_id: str = layout.CAPTURE) -> "CheckResult":
     from s2chips_core.index.checks import check_outcomes_cover
     from s2chips_core.index.outcomes import OUTCOME_SCHEMA
     from s2chips_core.scenes.matches import MATCH_SCHEMA
 
     return check_outcomes_cover(
-        tables.read_table(storage, layout.matches_part(day, layout.CAPTURE), MATCH_SCHEMA),
-        tables.read_table(storage, layout.outcomes_part(day, layout.CAPTURE), OUTCOME_SCHEMA),
+        tables.read_table(storage, layout.matches_part(day, source_id), MATCH_SCHEMA),
+        tables.read_table(storage, layout.outcomes_part(day, source_id), OUTCOME_SCHEMA),
     )
 
 
-def _unique_ids(storage: Storage, day: date) -> "CheckResult":
+def _unique_ids(storage: Storage, day: date, source_id: str = layout.CAPTURE) -> "CheckResult":
     from s2chips_core.index.checks import check_unique_chip_ids
     from s2chips_core.index.parts import rows_of_source
 
-    return check_unique_chip_ids(rows_of_source(storage, day, layout.CAPTURE))
+    return check_unique_chip_ids(rows_of_source(storage, day, source_id))
 
 
-def _not_clipped_low(storage: Storage, day: date) -> "CheckResult":
+def _not_clipped_low(storage: Storage, day: date, source_id: str = layout.CAPTURE) -> "CheckResult":
     from s2chips_core.index.checks import check_reflectance
     from s2chips_core.index.parts import rows_of_source
 
-    return check_reflectance(storage, list(rows_of_source(storage, day, layout.CAPTURE)["path"]))
+    return check_reflectance(storage, list(rows_of_source(storage, day, source_id)["path"]))
 
 
 def _no_synthetic_in_real(storage: Storage, day: date) -> "CheckResult":

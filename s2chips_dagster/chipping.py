@@ -1,9 +1,10 @@
 """Chipping one source of a day, for the asset and for the job that takes a file: the same call, the same metadata."""
 
 import contextlib
+import math
 import threading
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -30,6 +31,7 @@ def chips_of_source(
     """Cut and commit; when the run is cancelled, threads are told to stop before the interruption goes on."""
     from s2chips_core.fetch import Fetcher
     from s2chips_core.index.day import chip_day, write_day_tables
+    from s2chips_core.index.geojson import write_daily_geojson
 
     stop = threading.Event()
     # Waiting on `stop`, not sleeping: a reader that backs off wakes up when the run is cancelled.
@@ -49,6 +51,11 @@ def chips_of_source(
         finally:
             stop.set()
     write_day_tables(day, storage)
+    reach = timedelta(days=math.ceil(settings.stac.search_window_hours / 24.0))
+    for scene_day in result.scene_days:
+        if abs(scene_day - day) > reach:
+            # Chips of a wider search window of earlier are gone: nobody else will look at that day's GeoJSON.
+            write_daily_geojson(storage, scene_day)
     return result
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from s2chips_core import __version__
-from s2chips_core.errors import S2ChipsError
+from s2chips_core.errors import S2ChipsError, StorageError
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -148,8 +148,11 @@ def _predict(options: argparse.Namespace) -> int:
         print(f"{day}: {len(plans[-1])} overpasses", file=sys.stderr)
     text = pd.concat(plans).to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text, encoding="utf-8")
+        try:
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise StorageError(str(options.out), f"cannot be written: {error.strerror}") from error
         print(options.out)
     else:
         print(text, end="")

@@ -5,7 +5,6 @@ used. The code that runs is the code of real runs; only the archive's address an
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from s2chips_dagster.resources import NOW_VARIABLE
 from s2chips_dagster.runs import HOME_VARIABLE, Runs
 
 TEMPLATE = Path("config/demo.yaml")
+INSTANCE = Path("dagster.yaml")
 STOP_MOST_S = 60.0
 
 
@@ -30,7 +30,7 @@ def run_demo(folder: Path, *, ui: bool = False, port: int = 3000) -> bool:
     from s2chips_core.sandbox.server import serve
 
     began = time.monotonic()
-    tree = _template()
+    instance, tree = _of_checkout(INSTANCE), dict(yaml.safe_load(_of_checkout(TEMPLATE)))
     settings = parse_settings(tree, str(TEMPLATE))
     archive = build_archive(
         folder / "archive",
@@ -40,7 +40,7 @@ def run_demo(folder: Path, *, ui: bool = False, port: int = 3000) -> bool:
     )
     home = folder / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile("dagster.yaml", home / "dagster.yaml")
+    (home / INSTANCE).write_text(instance, encoding="utf-8")
     os.environ.update({HOME_VARIABLE: str(home), NOW_VARIABLE: DEMO_NOW.isoformat()})
     os.environ.pop(DATASET_ROOT_VARIABLE, None)
     with serve(archive, now=DEMO_NOW) as served:
@@ -73,12 +73,11 @@ def _print_summary(runs: Runs, days: list, seconds: float) -> None:  # type: ign
     print("  Dagster   make demo-ui")
 
 
-def _template() -> dict:  # type: ignore[type-arg]
+def _of_checkout(path: Path) -> str:
     try:
-        tree = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(str(TEMPLATE), "(file)", error.strerror, "to be run in a checkout of s2chips") from error
-    return dict(tree)
+        raise ConfigError(str(path), "(file)", error.strerror, "to be run in a checkout of s2chips") from error
 
 
 def _open_ui(config: Path, port: int) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field, create_model
 
 from s2chips_core.config import Settings
 from s2chips_dagster import run_config
+from s2chips_dagster.checks import checks_of_source
 from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
 from s2chips_dagster.metadata import throttled
 from s2chips_dagster.resources import Workspace
@@ -56,15 +57,22 @@ def chip_file(
     from s2chips_core.index.geojson import refresh_geojson
     from s2chips_core.index.report import write_report
     from s2chips_core.index.tiles import build_tiles_index
-    from s2chips_core.scenes.day import match_source
+    from s2chips_core.scenes.day import match_file
 
     settings = workspace.settings(overrides)
     storage = workspace.storage(settings)
     days = read_file(path, storage=storage, now=workspace.clock(), position=position)
     context.log.info("%s: %d days", path.name, len(days.targets))
-    for day, targets in days.targets.items():
-        match_source(day, days.source_id, targets, days.fixes, settings=settings, storage=storage, now=workspace.clock())
-        result = chips_of_source(day, days.source_id, settings, storage, workspace.clock, throttled(context.log))
+    match_file(days, settings=settings, storage=storage, now=workspace.clock(), progress=throttled(context.log))
+    # Bound caps have been seen to: no more ships were matched than may be, over all days.
+    left = None if settings.limits.bind_chips_to_ships else settings.limits.max_chips
+    for day in days.targets:
+        chosen = settings.override({"limits": {"bind_chips_to_ships": False, "max_chips": left}})
+        result = chips_of_source(day, days.source_id, chosen, storage, workspace.clock, throttled(context.log))
+        left = None if left is None else max(0, left - result.counts["chipped"])
+        for name, judged in checks_of_source(storage, day, days.source_id).items():
+            if not judged.passed:
+                raise dg.Failure(f"{path.name}, {day}: check {name} failed: {judged.description}")
         refresh_geojson(storage, day, settings.stac.search_window_hours)
         write_report(
             day,

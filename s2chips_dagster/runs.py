@@ -11,6 +11,7 @@ import dagster as dg
 
 from s2chips_core import layout, tables
 from s2chips_core.config import load_settings
+from s2chips_core.errors import InputError, S2ChipsError
 from s2chips_dagster.definitions import build_definitions
 from s2chips_dagster.resources import Workspace
 
@@ -64,8 +65,13 @@ class Runs:
         print(f"  index: {self.storage.url(layout.tiles_index())}")
 
     def _execute(self, job: str, run_config: dict[str, Any], partition_key: str | None = None) -> bool:
+        definition = self.definitions.resolve_job_def(job)
+        days = definition.partitions_def
+        if partition_key is not None and days is not None and not days.has_partition_key(partition_key):
+            first = self.settings.scheduling.first_day
+            raise InputError("day", partition_key, f"a day from {first} (scheduling.first_day) to today, UTC")
         with dg.DagsterInstance.get() as instance:
-            result = self.definitions.resolve_job_def(job).execute_in_process(
+            result = definition.execute_in_process(
                 run_config={**run_config, "loggers": {"console": {"config": {"log_level": "INFO"}}}},
                 partition_key=partition_key,
                 instance=instance,
@@ -101,7 +107,17 @@ def _is_interrupted(event: dg.DagsterEvent) -> bool:
 
 
 def _cause(error: Any) -> str:
-    """The innermost message: what the project itself said, without Dagster's wrapping."""
-    while error is not None and error.cause is not None:
+    """What the project itself said, without Dagster's wrapping; else the innermost message."""
+    chain = []
+    while error is not None:
+        chain.append(error)
         error = error.cause
-    return error.message.strip() if error is not None else "failed"
+    for found in chain:
+        if found.cls_name in _project_errors(S2ChipsError):
+            # Dagster puts the class in front of the message.
+            return str(found.message).strip().split(": ", 1)[-1]
+    return chain[-1].message.strip() if chain else "failed"
+
+
+def _project_errors(error: type[Exception]) -> set[str]:
+    return {error.__name__}.union(*(_project_errors(kind) for kind in error.__subclasses__()))

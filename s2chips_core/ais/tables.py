@@ -179,6 +179,8 @@ def _parse_mmsi(cells: list[object], problems: list[list[str]]) -> list[int | No
     found: list[int | None] = []
     for cell, number, row_problems in zip(cells, _numbers(cells), problems, strict=True):
         mmsi = int(number) if 0 <= number < 1e10 and number == int(number) else None
+        if isinstance(cell, str) and sum(c.isdigit() for c in cell.lower().partition("e")[0]) < len(str(mmsi)):
+            mmsi = None  # 2.4466E+08 is what a spreadsheet leaves of a number: its last digits are gone
         found.append(mmsi)
         if _is_missing(cell):
             row_problems.append("mmsi is missing")

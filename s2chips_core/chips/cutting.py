@@ -129,9 +129,8 @@ class _Cutter:
                 yield from self._pass_or_refuse(ship, missing, passed)
             return passed
         for ship, problem in self._pixels.read_scl(ships):
-            if isinstance(problem, MissingAssetError):
-                judgement = judge_missing_scl(gate, str(problem))
-            elif problem is not None:
+            if problem is not None:
+                # The item lists an SCL: that it cannot be had now does not make the scene one without.
                 judgement = _unreadable(problem, ship.numbers)
             else:
                 assert ship.scl is not None
@@ -140,14 +139,14 @@ class _Cutter:
         return passed
 
     def _cut_batch(self, ships: list[Ship]) -> Iterator[Chip | Refusal]:
-        evidence = [b for b in EVIDENCE_BANDS if b in self._scene.assets] if self._offset.needs_pixels else []
+        evidence = [b for b in EVIDENCE_BANDS if b in self._scene.assets] if self._offset.boa_offset_dn is None else []
         first = tuple(dict.fromkeys((*(self._water_bands or self._bands), *evidence)))
         read: list[Ship] = []
         for ship, problem in self._pixels.read_bands(ships, first):
             yield from self._pass_or_refuse(ship, _unreadable(problem, ship.numbers), read)
         if not read:
             return
-        if self._offset.needs_pixels:
+        if self._offset.boa_offset_dn is None:
             self._offset = self._decide_by_pixels(read, evidence)
             log.info("radiometric offset of %s: %s", self._scene.scene_id, self._offset.detail)
         offset_dn = self._offset.boa_offset_dn

@@ -64,18 +64,16 @@ def fingerprint(
     processing_baseline: str | None,
     lat: float,
     lon: float,
-    position_method: str | None,
 ) -> str:
     """16 hex digits over everything a decision rests on: while it is unchanged, no pixel needs to be read again.
 
     Args:
         config_hash: `Settings.config_hash`.
         scene_id, revision, processing_baseline: of the scene; `revision` changes when the archive replaced it.
-        lat, lon: the chip centre, degrees.
-        position_method: how the centre was found.
+        lat, lon: the chip centre, degrees; how it was found decides no pixel.
     """
     decides = [
         *(ALGORITHM, config_hash, scene_id, revision, processing_baseline),
-        *(format_coordinate(lat), format_coordinate(lon), position_method),
+        *(format_coordinate(lat), format_coordinate(lon)),
     ]
     return hashlib.sha256(json.dumps(decides, separators=(",", ":")).encode()).hexdigest()[:16]

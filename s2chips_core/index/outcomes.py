@@ -74,8 +74,8 @@ MATCH_FIELDS = tuple(n for n in OUTCOME_SCHEMA.names if n in MATCH_SCHEMA.names 
 """What a row takes from its match as it is."""
 QA_FIELDS = ("qa_cloud_frac", "qa_land_frac", "qa_water_frac", "qa_nodata_frac")
 
-STANDING = frozenset({Outcome.GATE_CLOUD, Outcome.GATE_LAND, Outcome.GATE_WATER, Outcome.NODATA, Outcome.MISSING_ASSET})
-"""Refusals that stand while their fingerprint is unchanged. A read error is tried again."""
+STANDING = frozenset({Outcome.GATE_CLOUD, Outcome.GATE_LAND, Outcome.GATE_WATER, Outcome.NODATA})
+"""Refusals that stand while their fingerprint is unchanged. What could not be had (read_error, missing_asset) does not."""
 
 
 def unmatched_row(match: Mapping[str, Any]) -> dict[str, Any]:

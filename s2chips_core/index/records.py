@@ -137,7 +137,6 @@ def chip_key(match: Mapping[str, Any], settings: Settings) -> ChipKey:
             processing_baseline=scene.processing_baseline,
             lat=lat,
             lon=lon,
-            position_method=match["position_method"],
         ),
     )
 

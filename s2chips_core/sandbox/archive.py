@@ -41,6 +41,7 @@ DEMO_NOW = datetime(2025, 10, 29, 12, tzinfo=UTC)
 """Seventeen days after the first pass, two after the second."""
 
 MARKER = "archive.json"
+_SERVING = {"data_files.py", "faults.py", "search.py", "server.py", "stac_api.py"}
 _FIRST, _SECOND = PASSES
 _BANKS_A_PASS = 3
 _WGS84 = pyproj.Geod(ellps="WGS84")
@@ -116,7 +117,8 @@ def build_archive(folder: Path, *, seed: int, ships_per_tile: int, progress: Cal
 def sources_hash() -> str:
     """Of the code that decides what the archive shows: an archive made by other code is made again."""
     digest = hashlib.sha256()
-    for path in [*sorted(Path(__file__).parent.glob("*.py")), Path(s2chips_core.ais.synthetic.__file__)]:
+    painting = [path for path in sorted(Path(__file__).parent.glob("*.py")) if path.name not in _SERVING]
+    for path in [*painting, Path(s2chips_core.ais.synthetic.__file__)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -137,7 +139,8 @@ def _build(folder: Path, seed: int, ships_per_tile: int, tell: Callable[[str], N
         over.day: _afloat(terrain, over, fleet_of_pass(over, ships_per_tile=ships_per_tile, seed=seed)) for over in PASSES
     }
     at_sea = {over.day: ship_places(fleets[over.day], over.nadir_time, WORLD_EPSG) for over in PASSES}
-    edge_m = passes.swath_edge_m((over, at_sea[over.day]) for over in PASSES)
+    # By the first day's ships: the scene at the edge is published in time on that day only.
+    edge_m = passes.swath_edge_m(_FIRST, at_sea[_FIRST.day])
     weathers = {over.day: _weather(over, at_sea[over.day], edge_m, seed) for over in PASSES}
     texture = render.sea_texture(seed)
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:

@@ -8,7 +8,7 @@ are called (`items`).
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -129,18 +129,19 @@ def ship_places(ships: Sequence[SyntheticShip], time: datetime, epsg: int) -> np
     return np.column_stack(transform(4326, epsg, lon, lat))
 
 
-def swath_edge_m(over_ships: Iterator[tuple[Pass, np.ndarray]]) -> float:
+def swath_edge_m(over: Pass, ships_xy: np.ndarray) -> float:
     """How far east of the track the data ends: near half the swath, and so that ships lie just inside.
 
     Of all edges that put a ship 300-900 m inside, the one with two ships or more that is nearest to the real edge; with no
     such pair, with one; with no ship at all, the real edge.
 
     Args:
-        over_ships: each pass with the world coordinates of its ships at sea, shape (ships, 2).
+        over: the pass.
+        ships_xy: world coordinates of its ships at sea, shape (ships, 2).
     """
-    across = np.sort(np.concatenate([across_track_m(over, xy[:, 0], xy[:, 1]) for over, xy in over_ships]))
+    across = np.sort(across_track_m(over, ships_xy[:, 0], ships_xy[:, 1]))
     candidates = np.concatenate([across + inside for inside in (350.0, 600.0, 850.0)])
-    candidates = candidates[(candidates > HALF_SWATH_M - 8_000) & (candidates < HALF_SWATH_M + 35_000)]
+    candidates = candidates[(candidates > HALF_SWATH_M - 13_000) & (candidates < HALF_SWATH_M + 35_000)]
     if not len(candidates):
         return HALF_SWATH_M
     inside_m = candidates[:, None] - across[None, :]

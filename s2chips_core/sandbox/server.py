@@ -47,6 +47,9 @@ def serve(folder: Path, *, now: datetime | None = None, latency_s: float = 0) ->
         now: hide items whose `created` is later.
         latency_s: added to every request, seconds.
 
+    GDAL in this process must not look for side files (`GDAL_DISABLE_READDIR_ON_OPEN=EMPTY_DIR`): rasterio does that with
+    Python's lock held, and the server would wait for the lock.
+
     Raises:
         StorageError: the folder is not there, or the server does not come up.
         InputError: a file is no STAC item.

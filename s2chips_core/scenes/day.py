@@ -12,9 +12,10 @@ from datetime import time as time_of_day
 import pandas as pd
 
 from s2chips_core import layout, tables
+from s2chips_core.ais.day import FileDays
 from s2chips_core.ais.fixes import FIX_SCHEMA
 from s2chips_core.ais.snapshots import read_snapshots
-from s2chips_core.ais.targets import build_capture_targets
+from s2chips_core.ais.targets import TARGET_SCHEMA, build_capture_targets
 from s2chips_core.config import Settings
 from s2chips_core.overpasses.plan import OBSERVED_COLUMNS, PLAN_SCHEMA, backfill_plan, of_day, watched_tiles
 from s2chips_core.overpasses.tile_grid import tile_area
@@ -93,6 +94,40 @@ def match_source(
         now: until when a missing scene may still be published is counted from here.
         progress: told of what is searched.
     """
+    found = match_rows(targets, fixes, settings=settings, now=now, progress=progress)
+    tables.write_table(storage, layout.matches_part(day, source_id), found.matches, MATCH_SCHEMA)
+    return found
+
+
+def match_file(
+    days: FileDays,
+    *,
+    settings: Settings,
+    storage: Storage,
+    now: datetime,
+    progress: Callable[[object], None] | None = None,
+) -> Matched:
+    """Match all rows of a file at once and write the matches of each day.
+
+    At once, so that a ship gets one chip of a datatake whatever day its rows are of, and the cap on ships is the file's.
+    """
+    rows = tables.concat(days.targets.values(), TARGET_SCHEMA)
+    found = match_rows(rows, days.fixes, settings=settings, now=now, progress=progress)
+    for day, targets in days.targets.items():
+        part = found.matches[found.matches["target_id"].isin(targets["target_id"])].reset_index(drop=True)
+        tables.write_table(storage, layout.matches_part(day, days.source_id), part, MATCH_SCHEMA)
+    return found
+
+
+def match_rows(
+    targets: pd.DataFrame,
+    fixes: pd.DataFrame | None,
+    *,
+    settings: Settings,
+    now: datetime,
+    progress: Callable[[object], None] | None = None,
+) -> Matched:
+    """Search the scenes around the targets and choose one for each; nothing is written. Arguments as for `match_source`."""
     began = time.monotonic()
     usable = targets[targets["invalid_reason"].isna()]
     points = pd.DataFrame({"lon": usable["ais_lon"], "lat": usable["ais_lat"], "time": usable["ais_time"]})
@@ -109,5 +144,4 @@ def match_source(
         cloudy = search_scenes(again, settings=settings, now=now, cloud_cover_max=None, progress=progress)
         matches = match_targets(targets, fixes, clear.scenes, cloudy.scenes, settings=settings, now=now)
         requests += cloudy.requests
-    tables.write_table(storage, layout.matches_part(day, source_id), matches, MATCH_SCHEMA)
     return Matched(matches=matches, requests=requests, seconds=time.monotonic() - began)

@@ -255,13 +255,24 @@ def _choose(
     pairs = pairs.take(np.flatnonzero(chosen[inverse]))
     share, edge_m = chip_fit(pairs, footprints, chip_size_px)
     rank = preference(scenes)[pairs.scene]
-    order = np.lexsort((rank, -np.round(edge_m / EDGE_STEP_M), -np.round(share / SHARE_STEP), pairs.ship))
+    # Measured from the best, not rounded: twins on both sides of a step tie as well.
+    good = share >= _best_of_ship(pairs.ship, share) - SHARE_STEP
+    edge_of_good_m = np.where(good, edge_m, -np.inf)
+    good &= edge_of_good_m >= _best_of_ship(pairs.ship, edge_of_good_m) - EDGE_STEP_M
+    order = np.lexsort((rank, ~good, pairs.ship))
     _, head, count = np.unique(pairs.ship[order], return_index=True, return_counts=True)
     siblings: list[list[str]] = [[] for _ in head]
     for n in np.flatnonzero(count > 1):
         siblings[n] = [scenes[s].scene_id for s in pairs.scene[order[head[n] + 1 : head[n] + count[n]]]]
     won = order[head]
     return _Best(pairs=pairs.take(won), share=share[won], edge_m=edge_m[won], siblings=siblings)
+
+
+def _best_of_ship(ship: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """For each pair the largest value among the pairs of its ship."""
+    best = np.full(int(ship.max(initial=-1)) + 1, -np.inf)
+    np.maximum.at(best, ship, value)
+    return np.asarray(best[ship])
 
 
 def _say_matched(answers: _Answers, taken: np.ndarray, best: _Best, scenes: Sequence[Scene]) -> None:

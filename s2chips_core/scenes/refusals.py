@@ -86,10 +86,10 @@ def explain_refusals(
         elif cloudy[row] >= 0:
             pair[row] = cloudy[row]
             scene = scenes[pairs.scene[pair[row]]]
-            status.append(MatchStatus.NO_SCENE)
+            status.append(MatchStatus.PENDING_L2A if pending else MatchStatus.NO_SCENE)
             detail.append(
                 f"{cloudy_count[row]} scene(s) of this place within {reach}, all too cloudy: the closest, {scene.scene_id}, "
-                f"has {scene.cloud_cover:.1f} % cloud, the limit is {limits.cloud_cover_max:g} %."
+                f"has {scene.cloud_cover:.1f} % cloud, the limit is {limits.cloud_cover_max:g} %{until if pending else ''}."
             )
         elif beyond[row] >= 0:
             pair[row] = beyond[row]

@@ -147,11 +147,24 @@ def test_a_file_is_split_by_the_utc_day_of_its_rows(storage: LocalStorage, tmp_p
         assert set(kept["source_id"]) == {found.source_id}
 
 
+@pytest.mark.parametrize("position", ["as_reported", "at_sensing_time"])
+def test_the_good_rows_of_a_file_are_fixes_too(storage: LocalStorage, tmp_path: Path, position: str) -> None:
+    file = tmp_path / "ships.csv"
+    file.write_text(ROWS)
+    found = read_file(file, storage=storage, now=NOW, position=position)
+    assert {mode for rows in found.targets.values() for mode in rows["position_mode"]} == {position}
+    # All days in one: a track may cross midnight. The row of "yesterday" is no fix.
+    assert sorted(found.fixes["mmsi"]) == [244660123, 244660124, 244660125, 244660126, 244660127]
+    heard = found.fixes.set_index("mmsi").loc[244660125]
+    assert heard["time"] == pd.Timestamp("2025-10-26T23:58:00Z")
+    assert (heard["lat"], heard["lon"]) == (36.2104, -5.3566)
+
+
 def test_a_file_beside_a_capture_is_no_capture(storage: LocalStorage, tmp_path: Path) -> None:
     put_plan(storage, ("30STE", PASS))
     recorded = record_day(DAY, settings=settings_of(), storage=storage)
     file = tmp_path / "ships.csv"
-    file.write_text("mmsi,lat,lon,overpass_time\n244660124,36.2,-5.3,2025-10-27T11:00:00Z\n")
+    file.write_text("mmsi,lat,lon,overpass_time,source\n244660124,36.2,-5.3,2025-10-27T11:00:00Z,synthetic\n")
     read(storage, file)
     assert len(read_snapshots(storage, DAY)) == recorded.fixes
 
@@ -181,7 +194,7 @@ def test_what_is_no_table_is_refused_and_nothing_is_kept(
 
 
 def test_a_file_that_is_not_there(storage: LocalStorage, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none.csv"):
+    with pytest.raises(InputError, match=r"none\.csv"):
         read(storage, tmp_path / "none.csv")
     with pytest.raises(InputError, match="readable CSV or XLSX"):
         read(storage, tmp_path)

@@ -159,7 +159,8 @@ def test_without_scl(server: RangeServer) -> None:
     gone = make_scene(
         server, {**PIXELS}, assets={**scene.assets, "SCL": asset_of(server.href("gone.tif"), PIXELS["SCL"], 20)}
     )
-    assert refused(cut(server, gone, REQUESTS[:1])) == ["chipped"]
+    # The item lists an SCL: it is missing, not absent, and nothing is judged without it.
+    assert refused(cut(server, gone, REQUESTS[:1])) == ["missing_asset"]
 
 
 def test_gate_off_measures_and_keeps(server: RangeServer) -> None:
@@ -258,7 +259,7 @@ def test_a_band_that_is_gone_or_broken(server: RangeServer, band: str) -> None:
     scene = make_scene(server, PIXELS)
     requests = [REQUESTS[0], REQUESTS[4]]
     server.fault = lambda number, path: (404, {}) if path == f"{band}.tif" else None
-    assert refused(cut(server, scene, requests))[0] == ("chipped" if band == "SCL" else "missing_asset")
+    assert refused(cut(server, scene, requests))[0] == "missing_asset"
     server.asked.clear()
     server.fault = lambda number, path: (500, {}) if path == f"{band}.tif" else None
     answers = cut(server, scene, requests)

@@ -78,7 +78,6 @@ def test_fingerprint_changes_with_everything_it_covers() -> None:
         "processing_baseline": "05.11",
         "lat": 1.0,
         "lon": 2.0,
-        "position_method": "interpolated",
     }
     others = [{key: 3.0 if key in ("lat", "lon") else "x"} for key in base] + [{"processing_baseline": None}]
     prints = [fingerprint(**{**base, **other}) for other in [{}, *others]]  # type: ignore[arg-type]

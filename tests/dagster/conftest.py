@@ -3,6 +3,9 @@
 import dataclasses
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
@@ -137,3 +140,32 @@ def copied(day_run: DayRun, make_dataset: MakeDataset) -> Dataset:
     made = make_dataset("copied")
     shutil.copytree(day_run.storage.root, made.storage.root)
     return made
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Dagster instance of this test's own, as DAGSTER_HOME, and the demo's time."""
+    folder = tmp_path / "dagster"
+    folder.mkdir()
+    shutil.copyfile(REPOSITORY / "dagster.yaml", folder / "dagster.yaml")
+    monkeypatch.setenv(HOME_VARIABLE, str(folder))
+    monkeypatch.setenv(NOW_VARIABLE, DEMO_NOW.isoformat())
+    return folder
+
+
+def start_cli(*arguments: object, home: Path) -> "subprocess.Popen[str]":
+    """`s2chips` in a process of its own that Ctrl-C reaches, also where the shell of the tests has it ignored."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "s2chips_dagster.cli", *map(str, arguments)],
+        cwd=REPOSITORY,
+        env={**os.environ, HOME_VARIABLE: str(home), NOW_VARIABLE: DEMO_NOW.isoformat()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def files_of(storage: LocalStorage, *folders: str) -> dict[str, bytes]:
+    """Keys and bytes."""
+    return {key: storage.get(key) for folder in folders for key in storage.list(folder)}

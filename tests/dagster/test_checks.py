@@ -72,10 +72,7 @@ def judge(dataset: Dataset) -> Verdicts:
     )
     jobs = {"judge_day": {"dagster/partition": DAY.isoformat()}, "judge_index": {}}
     return verdicts_of(
-        *(
-            definitions.resolve_job_def(job).execute_in_process(tags=tags, raise_on_error=False)
-            for job, tags in jobs.items()
-        )
+        *(definitions.resolve_job_def(job).execute_in_process(tags=tags, raise_on_error=False) for job, tags in jobs.items())
     )
 
 

@@ -1,14 +1,25 @@
 """The command line: usage, exit codes, and where things are said."""
 
+import io
 import subprocess
 import sys
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from s2chips_core import layout, tables
+from s2chips_core.index.outcomes import OUTCOME_SCHEMA
+from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.overpasses.plan import PLAN_SCHEMA
+from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW
+from s2chips_core.sandbox.server import Served
+from s2chips_core.storage import LocalStorage
+from s2chips_dagster import cli, demo
 from s2chips_dagster.cli import main
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.dagster.conftest import DAY, REPOSITORY, Dataset, DayRun, MakeDataset, files_of, start_cli
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,6 +39,8 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         ["run", "--max-chips", "-1"],
         ["run", "--max-chips", "few"],
         ["chip-from-file"],
+        ["predict-overpasses", "--days", "0"],
+        ["demo", "--config", "x.yaml"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
@@ -58,3 +71,245 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+Words = pytest.CaptureFixture[str]
+
+
+def run(capfd: Words, *arguments: object) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
+    capfd.readouterr()
+    code = main([str(argument) for argument in arguments])
+    told = capfd.readouterr()
+    return code, told.out, told.err
+
+
+def tifs(storage: LocalStorage) -> set[str]:
+    return {key for key in storage.list("chips") if key.endswith(".tif") and not key.endswith("_masks.tif")}
+
+
+def last_words(stderr: str) -> str:
+    """The lines that are for people: what Dagster logs has its date in front."""
+    return "\n".join(line for line in stderr.splitlines() if line.startswith("s2chips: "))
+
+
+def test_run_prints_the_result_and_logs_elsewhere(make_dataset: MakeDataset, home: Path) -> None:
+    dataset = make_dataset()
+    process = start_cli("run", "--date", DAY, "--max-chips", 2, "--config", dataset.config, home=home)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr[-3000:]
+    lines = stdout.splitlines()
+    assert lines[0].startswith(f"{DAY}: ")
+    assert "2 chipped" in lines[0]
+    assert [line.split(":")[0].strip() for line in lines[1:]] == ["page", "footprints", "index"]
+    for line in lines[1:]:
+        assert Path(line.split(": ", 1)[1]).is_file()
+    assert "STEP_SUCCESS" in stderr or "chips cut" in stderr
+    assert "Traceback" not in stderr
+
+    # The cap holds in every place.
+    assert len(tifs(dataset.storage)) == 2
+    assert len(tables.read_table(dataset.storage, layout.tiles_index(), INDEX_SCHEMA)) == 2
+    outcomes = tables.read_table(dataset.storage, layout.outcomes(DAY), OUTCOME_SCHEMA)
+    assert (outcomes["outcome"] == "chipped").sum() == 2
+    assert (outcomes["outcome"] == "over_cap").any()
+
+
+def test_max_ships_caps_what_is_tried(make_dataset: MakeDataset, home: Path, capfd: Words) -> None:
+    dataset = make_dataset()
+    code, out, _ = run(capfd, "run", "--date", DAY, "--max-ships", 5, "--config", dataset.config)
+    assert code == 0
+    outcomes = tables.read_table(dataset.storage, layout.outcomes(DAY), OUTCOME_SCHEMA)
+    assert (outcomes["outcome"] != "over_cap").sum() == 5
+    assert f"{len(outcomes) - 5} over_cap" in out
+
+
+def test_the_day_is_lag_days_ago_unless_it_is_named(copied: Dataset, home: Path, capfd: Words) -> None:
+    code, out, _ = run(capfd, "run", "--config", copied.config)
+    assert code == 0
+    assert out.startswith(f"{DEMO_NOW.date() - timedelta(days=2)}: ")
+    assert DEMO_NOW.date() - timedelta(days=2) == DAY
+
+
+@pytest.mark.parametrize("day", ["2025-09-30", "2999-01-01"])
+def test_a_day_that_is_no_partition_is_refused_in_words(
+    make_dataset: MakeDataset, home: Path, capfd: Words, day: str
+) -> None:
+    code, out, err = run(capfd, "run", "--date", day, "--config", make_dataset().config)
+    assert (code, out) == (1, "")
+    assert "Traceback" not in err
+    assert (
+        last_words(err) == f"s2chips: day: got '{day}', expected a day from 2025-10-01 (scheduling.first_day) to today, UTC"
+    )
+
+
+def test_real_ais_without_capture_fails_with_one_clear_sentence(make_dataset: MakeDataset, home: Path, capfd: Words) -> None:
+    dataset = make_dataset(ais={"source": "aisstream"})
+    code, out, err = run(capfd, "run", "--date", DAY, "--config", dataset.config)
+    assert (code, out) == (1, "")
+    told = [line for line in err.splitlines() if line.startswith("s2chips: ")]
+    assert len(told) == 1
+    assert "ais.source: got 'aisstream'" in told[0]
+    assert "synthetic ships never stand in for real ones unasked" in told[0]
+    # Nothing synthetic, nothing at all but the plan.
+    assert {
+        key.split("/")[0] for key in files_of(dataset.storage, "ais", "chips", "matches", "outcomes", "indexes")
+    } == set()
+
+
+def test_an_archive_that_fails_is_told_in_words(
+    sandbox: Served, make_dataset: MakeDataset, home: Path, capfd: Words
+) -> None:
+    sandbox.faults.fail("404", match="/search")
+    dataset = make_dataset(served=sandbox)
+    code, out, err = run(capfd, "run", "--date", DAY, "--config", dataset.config)
+    assert (code, out) == (1, "")
+    assert last_words(err).startswith(f"s2chips: overpass_plan: STAC service {sandbox.stac_url}")
+
+
+@pytest.fixture
+def table(day_run: DayRun, tmp_path: Path) -> Path:
+    """Three ships of the demo day."""
+    index = tables.read_table(day_run.storage, layout.tiles_index(), INDEX_SCHEMA).head(3)
+    frame = index[["mmsi", "lat", "lon"]].assign(overpass_time=index["scene_datetime"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    frame.to_csv(tmp_path / "ships.csv", index=False)
+    frame.to_excel(tmp_path / "ships.xlsx", index=False)
+    return tmp_path / "ships.csv"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+def test_chip_from_file(make_dataset: MakeDataset, home: Path, table: Path, capfd: Words, suffix: str) -> None:
+    dataset = make_dataset()
+    code, out, err = run(capfd, "chip-from-file", table.with_suffix(suffix), "--config", dataset.config)
+    assert code == 0, err[-2000:]
+    assert out.splitlines()[0] == f"{DAY}: 3 targets: 3 chipped"
+    assert len(tifs(dataset.storage)) == 3
+
+
+def test_chip_from_file_holds_to_the_cap(make_dataset: MakeDataset, home: Path, table: Path, capfd: Words) -> None:
+    dataset = make_dataset()
+    code, out, _ = run(capfd, "chip-from-file", table, "--max-chips", 1, "--config", dataset.config)
+    assert code == 0
+    assert out.splitlines()[0] == f"{DAY}: 3 targets: 1 chipped, 2 over_cap"
+    assert len(tifs(dataset.storage)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("poem.csv", b"shall I compare thee\nto a summer's day\n", "at least mmsi, lat, lon"),
+        ("broken.xlsx", b"PK\x03\x04 no workbook", "broken.xlsx"),
+        ("empty.csv", b"", "empty.csv"),
+        ("none.csv", None, "a readable CSV or XLSX file"),
+    ],
+)
+def test_a_file_that_is_no_table_is_a_clear_error(
+    make_dataset: MakeDataset, home: Path, tmp_path: Path, capfd: Words, name: str, data: bytes | None, said: str
+) -> None:
+    dataset = make_dataset()
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    code, out, err = run(capfd, "chip-from-file", tmp_path / name, "--config", dataset.config)
+    assert (code, out) == (1, "")
+    assert "Traceback" not in err
+    [told] = [line for line in err.splitlines() if line.startswith("s2chips: ")]
+    assert name in told
+    assert said in told
+    assert not dataset.storage.root.exists()
+
+
+def test_a_file_without_rows_is_done(make_dataset: MakeDataset, home: Path, tmp_path: Path, capfd: Words) -> None:
+    (tmp_path / "none.csv").write_text("mmsi,lat,lon\n")
+    dataset = make_dataset()
+    code, out, _ = run(capfd, "chip-from-file", tmp_path / "none.csv", "--config", dataset.config)
+    assert (code, out) == (0, "")
+    assert tables.read_table(dataset.storage, layout.tiles_index(), INDEX_SCHEMA).empty
+
+
+def predict(capfd: Words, *arguments: object) -> tuple[pd.DataFrame, str]:
+    code, out, err = run(capfd, "predict-overpasses", *arguments)
+    assert code == 0, err
+    return pd.read_csv(io.StringIO(out)), err
+
+
+def test_predict_overpasses_prints_the_plan(make_dataset: MakeDataset, home: Path, capfd: Words) -> None:
+    dataset = make_dataset()
+    found, err = predict(capfd, "--start", DAY, "--days", 2, "--config", dataset.config)
+    assert list(found.columns) == PLAN_SCHEMA.names
+    kept = tables.read_table(dataset.storage, layout.plan(DAY), PLAN_SCHEMA)
+    assert list(found["tile_id"]) == list(kept["tile_id"])
+    # Times are ISO 8601 in UTC, and say so.
+    assert found["overpass_time"].str.fullmatch(r"2025-10-27T\d\d:\d\d:\d\d\.\d{3,6}Z").all()
+    assert list(pd.to_datetime(found["overpass_time"])) == list(kept["overpass_time"])
+    assert f"{DAY}: {len(kept)} overpasses" in err
+    assert f"{DAY + timedelta(days=1)}: 0 overpasses" in err
+
+
+def test_predict_overpasses_reaches_back_as_configured(make_dataset: MakeDataset, home: Path, capfd: Words) -> None:
+    dataset = make_dataset(satellite_tracking={"backfill_days": 3})
+    found, err = predict(capfd, "--config", dataset.config)
+    assert err.count(" overpasses") == 3
+    assert found["overpass_time"].str.startswith(str(DEMO_DAYS[1])).all()
+    assert len(found) > 0
+
+
+def test_predict_overpasses_of_nothing_is_a_table_all_the_same(make_dataset: MakeDataset, home: Path, capfd: Words) -> None:
+    dataset = make_dataset()
+    found, _ = predict(capfd, "--start", "2025-10-20", "--days", 2, "--config", dataset.config)
+    assert list(found.columns) == PLAN_SCHEMA.names
+    assert found.empty
+
+
+def test_predict_overpasses_writes_a_file_and_says_where(
+    make_dataset: MakeDataset, home: Path, tmp_path: Path, capfd: Words
+) -> None:
+    dataset = make_dataset()
+    out_file = tmp_path / "plan" / "schedule.csv"
+    arguments = ("predict-overpasses", "--start", DAY, "--days", 1, "--config", dataset.config, "--out")
+    code, out, _ = run(capfd, *arguments, out_file)
+    assert (code, out) == (0, f"{out_file}\n")
+    assert list(pd.read_csv(out_file).columns) == PLAN_SCHEMA.names
+    code, out, err = run(capfd, *arguments, tmp_path)  # a folder
+    assert (code, out) == (1, "")
+    assert str(tmp_path) in last_words(err)
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_demo_is_exit_code_0_or_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, done: bool) -> None:
+    asked: list[object] = []
+
+    def run_demo(folder: Path, *, ui: bool, port: int) -> bool:
+        asked.extend([folder, ui, port])
+        return done
+
+    monkeypatch.setattr(demo, "run_demo", run_demo)
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--folder", "there", "--port", "4321"]) == (0 if done else 1)
+    assert asked == [tmp_path / "there", False, 4321]
+
+
+def test_an_interruption_is_exit_code_1_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: Words
+) -> None:
+    def interrupted(*_: object, **__: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run_demo", interrupted)
+    monkeypatch.chdir(tmp_path)
+    assert run(capfd, "demo") == (cli.FAILED, "", "s2chips: stopped\n")
+
+
+def test_env_file_beside_the_workspace_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_dataset: MakeDataset, home: Path, capfd: Words
+) -> None:
+    """`.env` names the configuration; what the environment says already goes before it."""
+    dataset = make_dataset()
+    (tmp_path / ".env").write_text(f"S2CHIPS_CONFIG={dataset.config}\n")
+    monkeypatch.chdir(tmp_path)
+    arguments: Sequence[object] = ("--start", DAY, "--days", 1)
+    found, _ = predict(capfd, *arguments)
+    assert len(found) > 0
+    monkeypatch.setenv("S2CHIPS_CONFIG", "other.yaml")
+    code, _, err = run(capfd, "predict-overpasses", *arguments)
+    assert code == 1
+    assert "other.yaml" in last_words(err)

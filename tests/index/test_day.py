@@ -122,7 +122,7 @@ def test_a_second_run_reads_nothing_and_changes_nothing(storage: LocalStorage) -
     refusals = {
         244_660_001: RefusalReason.GATE_LAND,
         244_660_002: RefusalReason.NODATA,
-        244_660_003: RefusalReason.MISSING_ASSET,
+        244_660_003: RefusalReason.GATE_CLOUD,
     }
     first = run(storage, Cutter(refusals))
     before = files(storage), times(storage)
@@ -136,9 +136,10 @@ def test_a_second_run_reads_nothing_and_changes_nothing(storage: LocalStorage) -
     assert (second.chips_cut, second.chips_kept, second.chips_per_second) == (0, 2, 0.0)
 
 
-def test_a_read_error_is_tried_again(storage: LocalStorage) -> None:
+@pytest.mark.parametrize("reason", [RefusalReason.READ_ERROR, RefusalReason.MISSING_ASSET])
+def test_what_could_not_be_had_is_tried_again(storage: LocalStorage, reason: RefusalReason) -> None:
     write_matches(storage, [match_of(0), match_of(1)])
-    run(storage, Cutter({244_660_001: RefusalReason.READ_ERROR}))
+    run(storage, Cutter({244_660_001: reason}))
     again = Cutter()
     result = run(storage, again)
     assert again.asked == ["t001"]

@@ -28,7 +28,6 @@ def test_own_others_and_refusals_are_told_apart(storage: LocalStorage) -> None:
         "gate_land",
         "gate_water",
         "nodata",
-        "missing_asset",
     }
 
 

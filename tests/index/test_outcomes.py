@@ -61,7 +61,7 @@ def test_a_decision_that_stands_takes_the_ship_as_it_is_known_now() -> None:
 
 
 def test_read_errors_and_caps_do_not_stand() -> None:
-    never = {"read_error", "over_cap", "chipped", "duplicate", *(status.value for status in MatchStatus)}
+    never = {"read_error", "missing_asset", "over_cap", "chipped", "duplicate", *(status.value for status in MatchStatus)}
     assert never.isdisjoint(STANDING)
     assert {o.value for o in Outcome} == never - {"matched"} | set(STANDING)
 

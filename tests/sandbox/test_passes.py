@@ -53,13 +53,13 @@ def test_the_edge_puts_two_ships_just_inside() -> None:
     east = np.array([np.cos(np.radians(15.8)), -np.sin(np.radians(15.8))])
     nadir = np.array([over.nadir_x_m, over.nadir_y_m])
     across = np.array([150_000.0, 150_300.0, 170_000.0, 120_000.0])
-    edge = swath_edge_m(iter([(over, nadir + across[:, None] * east)]))
+    edge = swath_edge_m(over, nadir + across[:, None] * east)
     inside = edge - across
     assert ((inside > 200) & (inside < 1_000)).sum() == 2
 
 
 def test_without_ships_the_edge_is_the_real_one() -> None:
-    assert swath_edge_m(iter([(PASSES[0], np.empty((0, 2)))])) == HALF_SWATH_M
+    assert swath_edge_m(PASSES[0], np.empty((0, 2))) == HALF_SWATH_M
 
 
 def test_ships_are_where_the_geodesic_takes_them() -> None:

@@ -130,7 +130,7 @@ def test_the_default_order_and_fields_are_those_of_recorded_answers(shared_data:
     both = page["features"] + next_page["features"]
     found = search.select(both[::-1], {}, None)
     assert [item["id"] for item in found] == [item["id"] for item in both]
-    chosen, token = search.page(found, limit=10, token=None)
+    _, token = search.page(found, limit=10, token=None)
     assert token == page["links"][0]["body"]["next"]
     recorded = json.loads((folder / "search_2025-07-31_fields_only.json").read_text())["features"][0]
     ours = search.with_fields(both[0], {"include": [], "exclude": ["geometry", "assets", "links"]})

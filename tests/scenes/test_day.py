@@ -139,9 +139,10 @@ def test_matching_again_is_the_same(storage: LocalStorage, recorded: Settings) -
     assert storage.get(layout.matches_part(FIRST, layout.CAPTURE)) == before
 
 
-def test_ships_wait_until_their_scene_is_published_or_given_up(sandbox: Served, storage: LocalStorage) -> None:
-    settings = settings_of(sandbox)
-    late = items_published_late(sandbox, storage, settings)
+def test_ships_wait_until_their_scene_is_published_or_given_up(
+    sandbox: Served, sandbox_archive: Path, storage: LocalStorage
+) -> None:
+    late = matched_over_time(sandbox, items_of(sandbox_archive, SECOND)["S2C_30SUE_20251027_0_L2A"], storage)
     when = {status: set(frame["status"]) for status, frame in late.items()}
     assert when == {
         "before": {MatchStatus.PENDING_L2A},
@@ -150,11 +151,13 @@ def test_ships_wait_until_their_scene_is_published_or_given_up(sandbox: Served, 
     }
 
 
-def items_published_late(sandbox: Served, storage: LocalStorage, settings: Settings) -> dict[str, pd.DataFrame]:
-    """A ship in the middle of 30SUE, whose scene of the second day came three days later."""
-    ship = targets(
-        {"ais_lon": -4.6, "ais_lat": 35.7, "ais_time": datetime(2025, 10, 27, 11, 6, tzinfo=UTC), "source_id": SOURCE}
-    )
+def matched_over_time(sandbox: Served, item: dict[str, Any], storage: LocalStorage) -> dict[str, pd.DataFrame]:
+    """A ship on 30SUE alone, east of the next tile, whose scene of the second day came three days later."""
+    settings = settings_of(sandbox, stac={"cloud_cover_max": 100})
+    west, south, east, north = shapely.geometry.shape(item["geometry"]).bounds
+    when = datetime.fromisoformat(item["properties"]["datetime"])
+    place = {"ais_lon": west + 0.4 * (east - west), "ais_lat": (south + north) / 2}
+    ship = targets({**place, "ais_time": when, "source_id": SOURCE})
 
     def matched(now: datetime) -> pd.DataFrame:
         return match_source(SECOND, SOURCE, ship, None, settings=settings, storage=storage, now=now).matches
@@ -190,9 +193,7 @@ def test_the_second_search_is_only_for_ships_that_got_nothing(sandbox: Served, s
     assert again.requests > once
 
 
-def test_an_archive_that_fails_writes_no_matches(
-    sandbox: Served, storage: LocalStorage, recorded: Settings
-) -> None:
+def test_an_archive_that_fails_writes_no_matches(sandbox: Served, storage: LocalStorage, recorded: Settings) -> None:
     sandbox.faults.fail("404", match="/search")
     with pytest.raises(ArchiveError):
         match_capture(FIRST, settings=recorded, storage=storage, now=DEMO_NOW)

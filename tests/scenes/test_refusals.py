@@ -50,7 +50,7 @@ def test_the_reasons_in_the_order_of_what_they_say() -> None:
         (everything, "time_mismatch", "(scene clear)."),
         (
             everything[:4],
-            "no_scene",
+            "pending_l2a",
             "2 scene(s) of this place within 60.0 min, all too cloudy: the closest, cloudy, has",
         ),
         (everything[:2], "pending_l2a", "beyond, was sensed 5.0 h after the AIS time, the limit is 60.0 min"),

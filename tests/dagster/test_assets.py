@@ -1,0 +1,163 @@
+"""The assets as Dagster materialises them: what they write, what they show, and what run config changes."""
+
+import base64
+import io
+
+import dagster as dg
+import pandas as pd
+import pytest
+from PIL import Image
+
+from s2chips_core import layout, tables
+from s2chips_core.ais.snapshots import read_snapshots
+from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
+from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.overpasses.plan import PLAN_SCHEMA
+from s2chips_core.sandbox.archive import DEMO_DAYS
+from s2chips_core.sandbox.server import Served
+from s2chips_core.scenes.matches import MATCH_SCHEMA
+from tests.dagster.conftest import DAY, Dataset, DayRun, MakeDataset
+
+SHOWN = {
+    "overpass_plan": {"overpasses", "tiles", "requests", "path", "preview"},
+    "ais_snapshots": {"ais_source", "fixes", "ships", "snapshots", "path"},
+    "scene_matches": {"targets", "matched", "statuses", "scenes", "requests", "seconds", "path", "preview"},
+    "chips": {"chips", "outcomes", "contact_sheet", "seconds", "chips_per_second", "requests", "bytes", "path", "preview"},
+    "daily_geojson": {"footprints", "days", "path"},
+    "tiles_index": {"chips", "parts", "seconds", "path"},
+    "daily_report": {"page", "outcomes", "seconds"},
+}
+
+
+def outcomes_of(dataset: Dataset) -> pd.DataFrame:
+    return tables.read_table(dataset.storage, layout.outcomes(DAY), OUTCOME_SCHEMA)
+
+
+@pytest.mark.parametrize("asset", SHOWN)
+def test_each_materialisation_shows_what_it_made(day_run: DayRun, asset: str) -> None:
+    shown = day_run.metadata(asset)
+    assert SHOWN[asset] <= set(shown)
+    for name in ("path", "page"):
+        if name in shown:
+            assert shown[name].startswith(str(day_run.storage.root))
+            assert day_run.storage.root.joinpath(shown[name]).exists()
+
+
+def test_each_partitioned_asset_is_materialised_for_its_day(day_run: DayRun) -> None:
+    events = day_run.result.get_asset_materialization_events()
+    assert [e.asset_key.to_user_string() for e in events][:4] == ["overpass_plan", "ais_snapshots", "scene_matches", "chips"]
+    assert {e.asset_key.to_user_string() for e in events} == set(SHOWN) - {"tiles_index"}
+    assert {e.partition for e in events} == {DAY.isoformat()}
+
+
+def test_the_numbers_are_those_of_the_tables(day_run: DayRun) -> None:
+    shown = {asset: day_run.metadata(asset) for asset in SHOWN}
+    storage = day_run.storage
+    plan = tables.read_table(storage, layout.plan(DAY), PLAN_SCHEMA)
+    fixes = read_snapshots(storage, DAY)
+    matches = tables.read_table(storage, layout.matches(DAY), MATCH_SCHEMA)
+    index = tables.read_table(storage, layout.tiles_index(), INDEX_SCHEMA)
+    outcomes = outcomes_of(day_run)
+    assert (shown["overpass_plan"]["overpasses"], shown["overpass_plan"]["tiles"]) == (len(plan), plan["tile_id"].nunique())
+    assert (shown["ais_snapshots"]["fixes"], shown["ais_snapshots"]["ships"]) == (len(fixes), fixes["mmsi"].nunique())
+    assert shown["ais_snapshots"]["ais_source"] == "synthetic"
+    assert shown["scene_matches"]["statuses"] == matches["status"].value_counts().to_dict()
+    assert shown["scene_matches"]["matched"] == int((matches["status"] == "matched").sum())
+    assert shown["chips"]["chips"] == shown["tiles_index"]["chips"] == len(index) > 0
+    assert shown["daily_geojson"]["footprints"] == len(index)
+    for name, count in outcomes["outcome"].value_counts().items():
+        assert f"| {name} | {count} |" in shown["daily_report"]["outcomes"]
+    assert shown["chips"]["requests"] > 0
+    assert shown["chips"]["bytes"] > 100_000
+
+
+def test_the_contact_sheet_is_a_picture_with_all_chips(day_run: DayRun) -> None:
+    text = day_run.metadata("chips")["contact_sheet"]
+    data = base64.b64decode(text.split("base64,")[1].rstrip(")"))
+    picture = Image.open(io.BytesIO(data)).convert("L")
+    assert min(picture.size) > 200
+    low, high = picture.getextrema()
+    assert high - low > 100, "black, or blown"
+
+
+def test_a_synthetic_capture_says_so_in_the_log(make_dataset: MakeDataset, capfd: pytest.CaptureFixture[str]) -> None:
+    dataset = make_dataset()
+    assert dataset.execute("plan_overpasses").success
+    assert dataset.execute("capture_ais").success
+    assert "is synthetic: for trials, never as ground truth" in capfd.readouterr().err
+
+
+def test_real_ais_without_capture_fails_and_writes_no_fixes(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(ais={"source": "aisstream"})
+    result = dataset.execute("run_day")
+    assert not result.success
+    assert [e.asset_key.to_user_string() for e in result.get_asset_materialization_events()] == ["overpass_plan"]
+    assert dataset.storage.list(layout.ais_folder(DAY)) == []
+    assert dataset.storage.list("chips") == []
+
+
+def test_run_config_overrides_the_file_for_one_run(copied: Dataset) -> None:
+    """The gate switched off for one run, and then the file's own again."""
+    few = {"scene_matches": {"limits": {"max_ships": 15}}}
+    assert copied.execute("chip_day", ops=few).success
+    before = outcomes_of(copied)
+    assert before["outcome"].str.startswith("gate_").any()
+    assert copied.execute("chip_day", ops=few | {"chips": {"gate": {"enabled": False}}}).success
+    off = outcomes_of(copied)
+    assert not off["outcome"].str.startswith("gate_").any()
+    assert (off["outcome"] == Outcome.CHIPPED).sum() > (before["outcome"] == Outcome.CHIPPED).sum()
+    assert copied.execute("chip_day", ops=few).success
+    pd.testing.assert_frame_equal(outcomes_of(copied), before)
+
+
+def test_a_wrong_value_of_run_config_is_refused_in_words(copied: Dataset, capfd: pytest.CaptureFixture[str]) -> None:
+    result = copied.execute("chip_day", ops={"chips": {"gate": {"max_cloud_center_frac": 7.0}}})
+    assert not result.success
+    assert "run config: gate.max_cloud_center_frac: got 7.0" in capfd.readouterr().err
+
+
+def test_caps_of_ships_and_of_chips(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset()
+    ships = {"scene_matches": {"limits": {"max_ships": 12}}}
+    few = {"chips": {"limits": {"bind_chips_to_ships": False, "max_chips": 2}}}
+    assert dataset.execute("run_day", ops=ships | few).success
+    assert (outcomes_of(dataset)["outcome"] == Outcome.CHIPPED).sum() == 2
+    # With no cap on chips each of the twelve ships is tried; whoever is over the cap has an outcome all the same.
+    assert dataset.execute("chip_day", ops=ships).success
+    outcomes = outcomes_of(dataset)
+    assert (outcomes["outcome"] == Outcome.CHIPPED).sum() > 2
+    assert len(outcomes) - (outcomes["outcome"] == Outcome.OVER_CAP).sum() == 12
+
+
+def test_bound_chips_are_capped_once_not_twice(make_dataset: MakeDataset) -> None:
+    """The cap of the file: matching holds to it, and cutting does not take it off again."""
+    dataset = make_dataset(limits={"max_ships": 12})
+    assert dataset.execute("run_day").success
+    outcomes = outcomes_of(dataset)
+    assert len(outcomes) - (outcomes["outcome"] == Outcome.OVER_CAP).sum() == 12
+    over = outcomes[outcomes["outcome"] == Outcome.OVER_CAP]
+    assert not over["detail"].str.contains("chips was reached").any()
+
+
+def test_a_day_without_an_overpass_is_empty_and_fine(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset()
+    between = DEMO_DAYS[0].replace(day=20)
+    assert dataset.execute("run_day", day=between).success
+    assert dataset.execute("index_tiles", day=None).success
+    assert tables.read_table(dataset.storage, layout.outcomes(between), OUTCOME_SCHEMA).empty
+    assert tables.read_table(dataset.storage, layout.tiles_index(), INDEX_SCHEMA).empty
+    assert dataset.storage.exists(layout.report(between))
+
+
+def test_loading_asks_nobody(archive: Served, make_dataset: MakeDataset) -> None:
+    archive.counters.reset()
+    dataset = make_dataset()
+    assert len(dataset.definitions.resolve_all_job_defs()) > 0
+    assert archive.counters.requests == {"stac": 0, "data": 0}
+    assert not dataset.storage.root.exists()
+
+
+def test_the_index_is_made_by_one_run_at_a_time_and_after_a_backfill(day_run: DayRun) -> None:
+    node = day_run.definitions.resolve_asset_graph().get(dg.AssetKey("tiles_index"))
+    assert node.pools == {"tiles_index"}
+    assert node.automation_condition is not None
