@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from filelock import FileLock
 
 from s2chips_core import layout, tables
 from s2chips_core.config import load_settings
@@ -70,7 +71,7 @@ class Runs:
         if partition_key is not None and days is not None and not days.has_partition_key(partition_key):
             first = self.settings.scheduling.first_day
             raise InputError("day", partition_key, f"a day from {first} (scheduling.first_day) to today, UTC")
-        with dg.DagsterInstance.get() as instance:
+        with _open_instance() as instance:
             result = definition.execute_in_process(
                 run_config={**run_config, "loggers": {"console": {"config": {"log_level": "INFO"}}}},
                 partition_key=partition_key,
@@ -88,6 +89,15 @@ class Runs:
 
 def _ops(config: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {"ops": {name: {"config": dict(values)} for name, values in config.items() if values}}
+
+
+def _open_instance() -> dg.DagsterInstance:
+    """The instance of DAGSTER_HOME. One process at a time: two that open a new one both make its SQLite tables, and fail."""
+    home = Path(os.environ.get(HOME_VARIABLE, ""))
+    if not os.environ.get(HOME_VARIABLE) or not home.is_dir():
+        return dg.DagsterInstance.get()  # says itself what is wrong
+    with FileLock(home / ".s2chips-instance.lock"):
+        return dg.DagsterInstance.get()
 
 
 def _find_home() -> None:

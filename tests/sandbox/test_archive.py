@@ -126,7 +126,7 @@ def test_scl_is_consistent_with_the_pixels(items: Items, sandbox_archive: Path) 
         green = file.read(1)[::2, ::2].astype(int)
     assert set(np.unique(scl)) >= {3, 4, 5, 6, 8, 9}
     water, plants, bare, cloud = scl == 6, scl == 4, scl == 5, scl == 9
-    ndwi = (green - nir) / (green + nir)
+    ndwi = (green - nir) / np.maximum(green + nir, 1)
     assert (ndwi[water] > 0.05).mean() > 0.995
     assert np.percentile(swir[water], 99) < 120
     assert (ndwi[plants] < -0.2).mean() > 0.98
@@ -199,7 +199,7 @@ def _fate(ship: SyntheticShip, scenes: list[dict[str, Any]], folder: Path) -> st
             best = "edge" if best == "outside" else best
             continue
         centre = np.s_[96:160, 96:160]
-        if (nir[centre] > 1_500).mean() < 0.03 and ((green - nir) / (green + nir))[centre].mean() > 0.3:
+        if (nir[centre] > 1_500).mean() < 0.03 and ((green - nir) / np.maximum(green + nir, 1))[centre].mean() > 0.3:
             return "chip"
         return "cloud" if (green[centre] > 2_600).mean() > 0.05 else "land"
     return best

@@ -36,7 +36,7 @@ def test_pystac_client_searches(served: Served, method: str) -> None:
         query={"eo:cloud_cover": {"lt": 30}},
     ) == ["S2B_30STE_20251012_0_L2A"]
     sortby = "+properties.created,+id"
-    assert _ids(served, method=method, bbox=[-4.9, 35.9, -4.8, 36], sortby=sortby, limit=1) == [
+    assert _ids(served, method=method, bbox=[-5.05, 35.95, -5.0, 36.0], sortby=sortby, limit=1) == [
         "S2B_30SUE_20251012_0_L2A",
         "S2B_T30SUE_20251012T111541_L2A",
         "S2B_30SUE_20251012_1_L2A",
