@@ -7,6 +7,7 @@ commands, so that --help is quick.
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -21,6 +22,8 @@ DONE, FAILED, WRONG_USAGE = 0, 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
+    # Partitioned asset checks are a preview in Dagster: known, and nothing a user of the command line can act on.
+    warnings.filterwarnings("ignore", message=".*currently in (preview|beta).*")
     from dotenv import load_dotenv
 
     load_dotenv(Path.cwd() / ".env")
