@@ -112,7 +112,6 @@ def read_file(path: Path, *, storage: Storage, now: datetime, position: str = "a
     targets = tables.to_frame(tables.conform(targets.assign(position_mode=position), TARGET_SCHEMA, path.name))
     claim_dataset(storage, set(targets["ais_source"]))
     storage.put(layout.ais_file_note(source_id), json.dumps({"first_read": first_read.isoformat()}).encode())
-    targets = tables.to_frame(tables.conform(targets, TARGET_SCHEMA, path.name))
     days = targets["ais_time"].dt.date.where(targets["ais_time"].notna(), first_read.date())
     by_day = {day: rows.reset_index(drop=True) for day, rows in targets.groupby(days)}
     for day, rows in by_day.items():
