@@ -21,9 +21,9 @@ DATASET_ROOT_VARIABLE = "S2CHIPS_DATASET_ROOT"
 DEFAULT_CONFIG = "config/config.yaml"
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+SclClass = Annotated[int, Field(ge=0, le=11)]
 Positive = Annotated[float, Field(gt=0.0)]
 TileName = Annotated[str, Field(pattern=r"^([1-9]|0[1-9]|[1-5]\d|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]$")]
-BAND_NAMES = ("B02", "B03", "B04", "B08", "B11", "B12")
 Band = Literal["B02", "B03", "B04", "B08", "B11", "B12"]
 
 
@@ -43,7 +43,7 @@ class Area(_Section):
     @model_validator(mode="after")
     def _ordered(self) -> "Area":
         if self.south >= self.north:
-            raise ValueError(f"south ({self.south}) must be below north ({self.north})")
+            raise ValueError(f"south ({self.south}) below north ({self.north})")
         return self
 
 
@@ -59,13 +59,18 @@ class SatelliteTracking(_Section):
     )
     tiles: tuple[TileName, ...] = Field((), description="MGRS tiles to watch, such as 30STF.")
     areas: tuple[Area, ...] = Field((), description="Named boxes to watch; every tile that touches one is watched.")
-    horizon_days: int = Field(10, ge=1, le=60, description="How far ahead the plan reaches, days.")
-    backfill_days: int = Field(7, ge=1, le=365, description="How far back `backfill` looks, days.")
+    horizon_days: int = Field(
+        10,
+        ge=1,
+        le=60,
+        description="How far ahead the plan reaches, days; `backfill` has no future and does not look at it.",
+    )
+    backfill_days: int = Field(7, ge=1, le=365, description="How far back `predict-overpasses` looks unless told, days.")
 
     @model_validator(mode="after")
     def _somewhere(self) -> "SatelliteTracking":
         if not self.tiles and not self.areas:
-            raise ValueError("name at least one tile or one area")
+            raise ValueError("at least one tile or one area")
         return self
 
 
@@ -128,6 +133,13 @@ class Tiling(_Section):
         "bicubic", description="How 20 m becomes 10 m; `bicubic` is GDAL's `cubic`."
     )
 
+    @model_validator(mode="after")
+    def _each_once(self) -> "Tiling":
+        both = self.bands_core + self.bands_swir
+        if len(set(both)) < len(both):
+            raise ValueError(f"each band once over bands_core and bands_swir, they are {', '.join(both)}")
+        return self
+
     @property
     def bands(self) -> tuple[str, ...]:
         """The bands of a chip in file order: core, then SWIR."""
@@ -151,8 +163,8 @@ class Gate(_Section):
     max_land_center_frac: Fraction = Field(0.2, description="Most land in the centre window.")
     ndwi_water_thresh: float = Field(0.05, ge=-1, le=1, description="NDWI above this is water.")
     min_water_center_frac: Fraction = Field(0.5, description="Least water in the centre window.")
-    cloud_classes: tuple[int, ...] = Field((7, 8, 9, 10), description="SCL classes that count as cloud.")
-    land_classes: tuple[int, ...] = Field((4, 5), description="SCL classes that count as land.")
+    cloud_classes: tuple[SclClass, ...] = Field((7, 8, 9, 10), description="SCL classes that count as cloud.")
+    land_classes: tuple[SclClass, ...] = Field((4, 5), description="SCL classes that count as land.")
     max_nodata_frac: Fraction = Field(0.05, description="Most nodata in the whole chip.")
     on_missing_scl: Literal["ndwi_only", "reject"] = Field(
         "ndwi_only", description="A scene without SCL: judge by NDWI alone (and say so), or refuse."
@@ -178,7 +190,7 @@ class Splits(_Section):
     @model_validator(mode="after")
     def _whole(self) -> "Splits":
         if abs(self.train + self.val + self.test - 1.0) > 1e-9:
-            raise ValueError(f"train + val + test must be 1, they are {self.train + self.val + self.test:g}")
+            raise ValueError(f"train + val + test = 1, they are {self.train + self.val + self.test:g}")
         return self
 
 
@@ -236,7 +248,7 @@ class Settings(_Section):
     def _center_fits(self) -> "Settings":
         if self.gate.center_window_px > self.tiling.chip_size_px:
             raise ValueError(
-                f"gate.center_window_px ({self.gate.center_window_px}) is larger than tiling.chip_size_px "
+                f"gate.center_window_px ({self.gate.center_window_px}) not above tiling.chip_size_px "
                 f"({self.tiling.chip_size_px})"
             )
         return self
@@ -280,10 +292,13 @@ def parse_settings(tree: object, file: str) -> Settings:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(p) for p in first["loc"]) or "(top level)"
         if first["type"] == "extra_forbidden":
-            raise ConfigError(file, key, first["input"], f"no such key; known here: {_siblings(first['loc'])}") from None
+            # The value is not shown: a key that is not known may hold a secret that is in the wrong place.
+            raise ConfigError(file, key, "a key that is not known", f"one of {_siblings(first['loc'])}") from None
         if first["type"] == "missing":
             raise ConfigError(file, key, "nothing", "a value") from None
-        raise ConfigError(file, key, first["input"], first["msg"].removeprefix("Value error, ")) from None
+        got = "these values" if isinstance(first["input"], dict) else first["input"]
+        expected = first["msg"].removeprefix("Value error, ").replace("Input should be ", "", 1)
+        raise ConfigError(file, key, got, expected) from None
 
 
 def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:

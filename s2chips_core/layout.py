@@ -54,6 +54,11 @@ def ais_snapshot(day: date, tile_id: str, suffix: str = "parquet") -> str:
     return f"{ais_folder(day)}/ais_overpass_{safe(tile_id)}.{suffix}"
 
 
+def is_snapshot(key: str) -> bool:
+    """Whether a key below an `ais_folder` is a snapshot of a tile."""
+    return key.rpartition("/")[2].startswith("ais_overpass_")
+
+
 def ais_file(day: date, source_id: str) -> str:
     """The rows of an AIS file that belong to a day, as they were read."""
     return f"{ais_folder(day)}/ais_{safe(source_id)}.parquet"

@@ -54,7 +54,8 @@ def build_checks(assets: Sequence[dg.AssetsDefinition], settings: Settings) -> l
             "chips",
             "not_clipped_low",
             _not_clipped_low,
-            "At most 1 % of valid pixels are at the lower clip: more would be an offset taken off twice.",
+            "In some band at most 1 % of the valid pixels of up to 50 chips are at the lower clip: "
+            "more in all bands would be an offset taken off twice.",
         ),
         of_day("chips", "no_synthetic_in_real", _no_synthetic_in_real, "No synthetic AIS in a dataset that has real AIS."),
         of_day("daily_geojson", "equals_index_and_files", _day_files, "Index, files and GeoJSON are the same chips."),
@@ -94,7 +95,7 @@ def _snapshots_schema(storage: Storage, day: date) -> "CheckResult":
     from s2chips_core.ais.fixes import FIX_SCHEMA
     from s2chips_core.index.checks import all_of, check_schema
 
-    keys = [k for k in storage.list(layout.ais_folder(day)) if "/ais_overpass_" in k and k.endswith(".parquet")]
+    keys = [k for k in storage.list(layout.ais_folder(day)) if layout.is_snapshot(k) and k.endswith(".parquet")]
     return all_of([check_schema(storage, key, FIX_SCHEMA) for key in keys])
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import dagster as dg
 
@@ -60,8 +61,10 @@ def chips_of_source(
 
 
 def imagery_credit(settings: Settings) -> str | None:
-    """Whose pixels: for a public provider none (the page gives ESA's notice), else the archive that is named."""
-    return None if settings.stac.endpoint is None else f"Imagery as served by {settings.stac.endpoint}."
+    """Whose pixels: none for a public archive (the page gives the Copernicus notice), else the archive on this machine."""
+    endpoint = settings.stac.endpoint
+    local = endpoint is not None and urlsplit(endpoint).hostname in ("127.0.0.1", "localhost", "::1")
+    return f"Imagery as served by {endpoint}, an archive on this machine." if local else None
 
 
 def chips_metadata(day: date, result: "DayResult", storage: Storage) -> dict[str, Any]:
@@ -71,7 +74,7 @@ def chips_metadata(day: date, result: "DayResult", storage: Storage) -> dict[str
     metadata: dict[str, Any] = {}
     if len(result.rows):
         metadata["contact_sheet"] = picture(contact_sheet_of(result, storage), f"quicklooks of {day}")
-        metadata["path"] = dg.MetadataValue.path(storage.url("chips"))
+        metadata["path"] = dg.MetadataValue.path(storage.url(layout.chips_folder()))
     return metadata | {
         "chips": chipped,
         "chips_cut": result.chips_cut,

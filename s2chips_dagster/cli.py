@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         help="centre on each row as it is (default), or take the rows of a ship as its track to the sensing time",
     )
 
-    plan = _command(commands, "predict-overpasses", _predict, "the overpass plan of the coming or past days as CSV")
+    plan = _command(commands, "predict-overpasses", _predict, "the overpass plan of days that have been imaged, as CSV")
     plan.add_argument("--out", type=Path, help="the CSV to write (default: stdout)")
     plan.add_argument("--start", type=_day, help="first day, YYYY-MM-DD (default: backfill_days ago)")
     plan.add_argument("--days", type=_count, help="how many days (default: backfill_days)")

@@ -55,6 +55,10 @@ def record_day(day: date, *, settings: Settings, storage: Storage) -> Recorded:
         )
     plan = tables.read_table(storage, layout.plan(day), PLAN_SCHEMA)
     claim_dataset(storage, {"synthetic"})
+    for key in storage.list(layout.ais_folder(day)):
+        # Made again, not recorded again: another seed or number of ships replaces what was made up before.
+        if layout.is_snapshot(key):
+            storage.delete(key)
     fixes = synthetic_fixes_of_plan(plan, settings)
     keys = write_snapshots(storage, day, fixes, metadata={"ais_source": "synthetic"})
     return Recorded(ais_source="synthetic", fixes=len(fixes), ships=fixes["mmsi"].nunique(), keys=keys)

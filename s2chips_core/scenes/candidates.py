@@ -35,7 +35,9 @@ class Ships:
     lat: Floats
     sog_kn: Floats
     at_sensing: Bools
-    """Placed where they were at the sensing time (captured), else as reported (files)."""
+    """Placed at the sensing time from their fixes; the others are taken where they reported."""
+    captured: Bools
+    """Recorded around an overpass: `max_dt_s` holds for them, not for rows of a file."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,20 +107,24 @@ def build_pairs(
 
     Args:
         ships: who.
-        fixes: FIX_SCHEMA, to place the captured ones.
+        fixes: FIX_SCHEMA, to place those that are placed at the sensing time.
         scenes, footprints: what, and where it has data; of the same length.
         limits: a captured ship and a scene beyond `max_dt_s` but within `window_s` are paired too, marked out of reach.
     """
     times_ms = scene_times_ms(scenes)
     ship, scene = _near_pairs(ships, times_ms, footprints, limits)
     dt_ms = times_ms[scene] - ships.time_ms[ship]
-    in_reach = ~ships.at_sensing[ship] | (np.abs(dt_ms) <= limits.max_dt_s * 1000.0)
+    in_reach = ~ships.captured[ship] | (np.abs(dt_ms) <= limits.max_dt_s * 1000.0)
 
     lon, lat = ships.lon[ship].copy(), ships.lat[ship].copy()
     gap_s = np.abs(dt_ms) / 1000.0
     sigma_m = as_reported_sigma_m(ships.sog_kn[ship], gap_s)
     method = np.full(len(ship), "as_reported", dtype=object)
     refusal = np.full(len(ship), None, dtype=object)
+    # A captured ship that is taken as reported is held to the same gap as one that is placed.
+    stale = ships.captured[ship] & ~ships.at_sensing[ship] & in_reach & (gap_s > limits.max_gap_s)
+    for row in np.flatnonzero(stale):
+        refusal[row] = f"the ship reported {gap_s[row]:.0f} s from the sensing time, the limit is {limits.max_gap_s:.0f} s"
     rows = np.flatnonzero(ships.at_sensing[ship] & in_reach)
     if len(rows):
         placed = _place(ships.mmsi[ship[rows]], times_ms[scene[rows]], fixes, limits.max_gap_s)
@@ -185,7 +191,7 @@ def _near_pairs(ships: Ships, times_ms: Ints, footprints: Sequence[Footprint], l
         last = np.searchsorted(sorted_ms, times_ms[number] + window_ms, side="right")
         rows = order[first:last]
         dt_s = np.abs(times_ms[number] - ships.time_ms[rows]) / 1000.0
-        may_move = ships.at_sensing[rows] & (dt_s <= limits.max_dt_s)
+        may_move = ships.at_sensing[rows] & (dt_s <= limits.max_gap_s)
         rows = rows[footprint.is_near(ships.lon[rows], ships.lat[rows], np.where(may_move, SHIP_SPEED_M_S * dt_s, 0.0))]
         ship.append(rows.astype(np.int64))
         scene.append(np.full(len(rows), number, dtype=np.int64))

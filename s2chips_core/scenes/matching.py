@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 
-from s2chips_core import tables
+from s2chips_core import layout, tables
 from s2chips_core.config import Settings
 from s2chips_core.errors import InputError
 from s2chips_core.scenes.candidates import Ints, Limits, Pairs, Ships, build_pairs, chip_fit, scene_times_ms
@@ -229,6 +229,7 @@ def _ships(targets: pd.DataFrame, rows: np.ndarray) -> Ships:
         lat=taken["ais_lat"].to_numpy(np.float64),
         sog_kn=taken["sog_kn"].to_numpy(np.float64, na_value=np.nan),
         at_sensing=(taken["position_mode"] == "at_sensing_time").to_numpy(dtype=bool),
+        captured=(taken["source_id"] == layout.CAPTURE).to_numpy(dtype=bool),
     )
 
 

@@ -75,7 +75,7 @@ def explain_refusals(
 
     status, detail, pair = [], [], np.full(len(lost), -1, dtype=np.int64)
     for row in range(len(lost)):
-        captured = bool(ships.at_sensing[lost[row]])
+        captured = bool(ships.captured[lost[row]])
         reach = duration(limits.max_dt_s if captured else limits.window_s)
         pending = waits_ms[row] > 0
         until = f"; until {duration(give_up_s)} after the AIS time ({duration(waits_ms[row] / 1000)} from now) it may come"

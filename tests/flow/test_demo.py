@@ -92,7 +92,7 @@ def check_files(runs: Runs, index: pd.DataFrame) -> None:
 
 
 def check_ships_are_where_they_should_be(runs: Runs, index: pd.DataFrame) -> None:
-    """Nearly every chip shows its ship within its error estimate of the centre: moving ships too."""
+    """Nearly every chip of a ship over 60 m shows it near the centre, moving or not: half within 60 m, 80 % within 250 m."""
     offsets = []
     for row in index[index["length_m"] > 60].itertuples():
         with rasterio.open(runs.storage.url(row.path)) as chip:

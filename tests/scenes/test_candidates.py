@@ -24,6 +24,7 @@ def ships(*rows: tuple[int, float, tuple[float, float], bool]) -> Ships:
         lat=np.array(lat),
         sog_kn=np.full(len(mmsi), np.nan),
         at_sensing=np.array(captured),
+        captured=np.array(captured),
     )
 
 

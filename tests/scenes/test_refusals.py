@@ -23,6 +23,7 @@ def explain(scenes: list[Scene], *, captured: bool, now_ms: int = SENSED_MS + DA
         lat=np.array([0.0, lat]),
         sog_kn=np.array([np.nan, 3.0]),
         at_sensing=np.array([captured, captured]),
+        captured=np.array([captured, captured]),
     )
     footprints = [Footprint.of(s) for s in scenes]
     pairs = build_pairs(given, fixes(), scenes, footprints, LIMITS)
