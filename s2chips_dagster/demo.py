@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import yaml
@@ -59,18 +61,18 @@ def run_demo(folder: Path, *, ui: bool = False, port: int = 3000) -> bool:
     return done
 
 
-def _print_summary(runs: Runs, days: list, seconds: float) -> None:  # type: ignore[type-arg]
+def _print_summary(runs: Runs, days: Sequence[date], seconds: float) -> None:
     from s2chips_core.index.records import INDEX_SCHEMA
 
     for day in days:
-        runs.print_day(day)
+        runs.print_outcomes(day)
     index = tables.read_table(runs.storage, layout.tiles_index(), INDEX_SCHEMA)
     print(f"\n{len(index)} chips in {seconds:.0f} s. Look at:")
     print(f"  pictures  {runs.storage.url('chips')}/*/*/*/*_quicklook.jpg")
-    print(f"  index     {runs.storage.url(layout.tiles_index())}")
     for day in days:
         print(f"  page      {runs.storage.url(layout.report(day))}")
-    print("  Dagster   make demo-ui")
+    print(f"  index     {runs.storage.url(layout.tiles_index())}")
+    print("  Dagster   make demo-ui (or s2chips demo --ui)")
 
 
 def _of_checkout(path: Path) -> str:

@@ -53,13 +53,17 @@ class Runs:
         ops = {"chip_ais_file": {"config": {"path": str(path), **config}}}
         return sorted(days.targets) if self._execute("chip_from_ais_file", {"ops": ops}) else None
 
-    def print_day(self, day: date) -> None:
-        """What became of the ships of a day, and where to look: to stdout."""
+    def print_outcomes(self, day: date) -> None:
+        """How many targets of a day came to which outcome: to stdout."""
         from s2chips_core.index.outcomes import OUTCOME_SCHEMA, counts
 
         outcomes = tables.read_table(self.storage, layout.outcomes(day), OUTCOME_SCHEMA)
         told = ", ".join(f"{count} {name}" for name, count in counts(outcomes).items() if count)
-        print(f"{day}: {len(outcomes)} targets: {told or 'none'}")
+        print(f"{day}: {len(outcomes)} targets: {told or 'none (no overpass of a watched tile? try another day)'}")
+
+    def print_day(self, day: date) -> None:
+        """What became of the ships of a day, and where to look: to stdout."""
+        self.print_outcomes(day)
         for what, key in (("page", layout.report(day)), ("footprints", layout.daily_geojson(day))):
             if self.storage.exists(key):
                 print(f"  {what}: {self.storage.url(key)}")

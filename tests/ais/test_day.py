@@ -198,3 +198,12 @@ def test_a_file_that_is_not_there(storage: LocalStorage, tmp_path: Path) -> None
         read(storage, tmp_path / "none.csv")
     with pytest.raises(InputError, match="readable CSV or XLSX"):
         read(storage, tmp_path)
+
+
+def test_synthetic_ships_that_are_made_again_replace_the_old(storage: LocalStorage) -> None:
+    put_plan(storage, ("30STE", PASS))
+    record_day(DAY, settings=settings_of(synthetic_ships_per_tile=5), storage=storage)
+    again = record_day(DAY, settings=settings_of(synthetic_ships_per_tile=2, synthetic_seed=7), storage=storage)
+    kept = read_snapshots(storage, DAY)
+    assert kept["mmsi"].nunique() == again.ships == 2
+    assert len(kept) == again.fixes

@@ -406,3 +406,21 @@ def test_the_real_ships_of_a_real_tile(shared_data: Path) -> None:
         assert matches["edge_distance_m"][inside].to_numpy() == pytest.approx(edge[inside], abs=30)
     first, second = (matches.drop(columns=["scene", "scene_id", "collection", "detail"]) for matches in found.values())
     pd.testing.assert_frame_equal(first[first["status"] == "matched"], second[second["status"] == "matched"])
+
+
+@pytest.mark.parametrize("mode", ["as_reported", "at_sensing_time"])
+def test_captured_ships_are_held_to_their_limits_whatever_their_mode(mode: str) -> None:
+    """A capture of 20 h before is out of reach, one of 40 min before is beyond the gap: also as reported."""
+    late = SENSED + timedelta(days=20)
+    for before, reason in ((timedelta(hours=20), "the limit is 60.0 min"), (timedelta(minutes=40), "")):
+        row = {"source_id": "capture", "position_mode": mode, "ais_time": SENSED - before, "sog_kn": 12.0}
+        got = one(row, [scene()], now=late)
+        assert got["status"] == "time_mismatch"
+        assert reason in got["detail"]
+    near = {"source_id": "capture", "position_mode": "as_reported", "ais_time": SENSED - timedelta(minutes=4)}
+    assert one(near, [scene()], now=late)["status"] == "matched"
+
+
+def test_rows_of_a_file_have_no_such_limit() -> None:
+    row = {"source_id": "file-abc", "position_mode": "as_reported", "ais_time": SENSED - timedelta(hours=20), "sog_kn": 0.0}
+    assert one(row, [scene()])["status"] == "matched"
