@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -19,11 +20,20 @@ from s2chips_core.errors import ConfigError
 CONFIG_VARIABLE = "S2CHIPS_CONFIG"
 DATASET_ROOT_VARIABLE = "S2CHIPS_DATASET_ROOT"
 DEFAULT_CONFIG = "config/config.yaml"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SclClass = Annotated[int, Field(ge=0, le=11)]
 Positive = Annotated[float, Field(gt=0.0)]
 TileName = Annotated[str, Field(pattern=r"^([1-9]|0[1-9]|[1-5]\d|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]$")]
+AisMessageType = Literal[
+    "PositionReport",
+    "StandardClassBPositionReport",
+    "ExtendedClassBPositionReport",
+    "LongRangeAisBroadcastMessage",
+    "ShipStaticData",
+    "StaticDataReport",
+]
 Band = Literal["B02", "B03", "B04", "B08", "B11", "B12"]
 
 
@@ -50,9 +60,11 @@ class Area(_Section):
 class SatelliteTracking(_Section):
     """When the satellites pass."""
 
-    source: Literal["backfill"] = Field(
+    source: Literal["backfill", "tle", "acquisition_plan", "auto"] = Field(
         "backfill",
-        description="Where the overpass plan comes from: `backfill` takes recent real scenes as the schedule.",
+        description="Where the overpass plan comes from: `backfill` takes real scenes of the archive as the schedule, "
+        "`tle` and `acquisition_plan` look ahead, `auto` takes ESA's plan where it covers, else a fresh TLE, else the "
+        "repeat cycle.",
     )
     satellites: tuple[Literal["S2A", "S2B", "S2C"], ...] = Field(
         ("S2A", "S2B", "S2C"), description="Which satellites to plan for."
@@ -64,6 +76,20 @@ class SatelliteTracking(_Section):
         ge=1,
         le=60,
         description="How far ahead the plan reaches, days; `backfill` has no future and does not look at it.",
+    )
+    max_tle_age_days: float = Field(
+        14.0, gt=0, le=60, description="Largest time from a TLE's epoch to the pass, days; beyond: refused with its age."
+    )
+    tle_sources: tuple[str, ...] = Field(
+        ("https://celestrak.org/NORAD/elements/gp.php?GROUP=resource&FORMAT=json",),
+        description="Where orbital elements come from: file paths or URLs of TLE or OMM (JSON, CSV, XML) texts.",
+    )
+    acquisition_plan_sources: tuple[str, ...] = Field(
+        ("https://sentinels.copernicus.eu/copernicus/sentinel-2/acquisition-plans",),
+        description="Where ESA's acquisition plans come from: file paths or URLs of KML, or of a page that links to it.",
+    )
+    cache_hours: float = Field(
+        12.0, ge=2, le=240, description="How long a fetched TLE or plan is used before it is asked for again, hours."
     )
     backfill_days: int = Field(7, ge=1, le=365, description="How far back `predict-overpasses` looks unless told, days.")
 
@@ -84,6 +110,40 @@ class Ais(_Section):
     synthetic_ships_per_tile: int = Field(25, ge=0, le=10_000, description="How many ships synthetic AIS puts on a tile.")
     synthetic_seed: int = Field(20251027, ge=0, description="Seed of the synthetic ships: same seed, same ships.")
     window_min: float = Field(5.0, gt=0, le=60, description="Recording time each side of the overpass, minutes.")
+    url: str = Field(
+        "wss://stream.aisstream.io/v0/stream",
+        pattern=r"^wss?://",
+        description="WebSocket of the AIS service; plain ws:// only on this machine.",
+    )
+    message_types: tuple[AisMessageType, ...] = Field(
+        (
+            "PositionReport",
+            "StandardClassBPositionReport",
+            "ExtendedClassBPositionReport",
+            "LongRangeAisBroadcastMessage",
+            "ShipStaticData",
+            "StaticDataReport",
+        ),
+        min_length=1,
+        description="AIS messages to subscribe to: positions, and what ships say of themselves.",
+    )
+    linger_s: float = Field(
+        150.0, ge=0, le=900, description="Listening on after a window: messages arrive up to 2 min late, seconds."
+    )
+    batch_size: int = Field(
+        10_000, ge=1, le=1_000_000, description="Messages that are written to the journal at once, if not sooner by time."
+    )
+    flush_interval_s: float = Field(
+        5.0, gt=0, le=300, description="Longest time a message waits for the journal: what a crash can lose, seconds."
+    )
+    reconnect_initial_s: float = Field(1.0, gt=0, le=60, description="First wait before connecting again, seconds.")
+    reconnect_max_s: float = Field(60.0, gt=0, le=900, description="Longest wait before connecting again, seconds.")
+    silence_timeout_s: float = Field(
+        60.0, gt=0, le=900, description="A connection that delivers nothing for so long is given up, seconds."
+    )
+    max_connections: int = Field(
+        2, ge=1, le=3, description="Connections at once from this machine; the service allows each user two or three."
+    )
     position: Literal["at_sensing_time", "as_reported"] = Field(
         "at_sensing_time", description="Centre captured ships where they were when the tile was sensed, or as reported."
     )
@@ -93,6 +153,15 @@ class Ais(_Section):
         le=720,
         description="Largest time from the sensing time to the nearest fix, minutes; beyond: refused.",
     )
+
+    @model_validator(mode="after")
+    def _safe_and_ordered(self) -> "Ais":
+        if self.reconnect_max_s < self.reconnect_initial_s:
+            raise ValueError(f"reconnect_max_s ({self.reconnect_max_s:g}) from {self.reconnect_initial_s:g} up")
+        if self.url.startswith("ws://") and urlsplit(self.url).hostname not in LOOPBACK:
+            # The key travels in the first message.
+            raise ValueError(f"wss:// in url, or a host of this machine ({', '.join(LOOPBACK)}), it is {self.url}")
+        return self
 
 
 class Stac(_Section):
@@ -220,6 +289,15 @@ class Scheduling(_Section):
     lag_days: int = Field(3, ge=0, le=60, description="Chip a day this many days later, when L2A is published.")
     give_up_days: int = Field(14, ge=0, le=365, description="Until then a ship without a scene is pending, not lost.")
     first_day: date = Field(date(2015, 6, 23), description="First daily partition (Sentinel-2A's launch).")
+    capture_lead_s: float = Field(
+        150.0, ge=0, le=3600, description="A capture run is started this long before its window opens, seconds."
+    )
+    weekly_plan_cron: str = Field("0 3 * * 1", description="When `weekly_overpass_plan` plans the horizon, cron, UTC.")
+    chipping_cron: str = Field("0 6 * * *", description="When `lagged_chipping` looks for days to chip, cron, UTC.")
+    periodic_ais_cron: str = Field("0 * * * *", description="When `periodic_ais_capture` records, cron, UTC.")
+    late_scene_interval_s: int = Field(
+        900, ge=1, le=86_400, description="How often `late_scene_sensor` asks the archive for late scenes, seconds."
+    )
 
 
 class Compute(_Section):

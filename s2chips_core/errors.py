@@ -7,6 +7,8 @@ S2ChipsError
 ├── ReadError          pixels could not be had: HTTP, TIFF layout, short body
 │   ├── HostNotAllowedError   an asset href points outside `stac.allowed_hosts`
 │   └── MissingAssetError     the scene has no such asset, or it is gone (404)
+├── CaptureError       the AIS service cannot be listened to
+│   └── AisKeyError           the key is missing or was refused; never tried again
 ├── MixedAisError      real and synthetic AIS would come into one dataset
 ├── StorageError       the dataset root cannot be read or written
 ├── SchemaError        a table between stages does not have the columns it declares
@@ -60,6 +62,18 @@ class HostNotAllowedError(ReadError):
 
 class MissingAssetError(ReadError):
     """The scene lists no such asset, or the archive no longer has it."""
+
+
+class CaptureError(S2ChipsError):
+    """The AIS service refused, or could not be reached in time."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url, self.problem = url, problem
+        super().__init__(f"AIS service {url}: {problem}")
+
+
+class AisKeyError(CaptureError):
+    """The API key is missing or the service does not accept it; the key itself is never shown."""
 
 
 class MixedAisError(S2ChipsError):

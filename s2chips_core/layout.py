@@ -44,6 +44,21 @@ def plan(day: date) -> str:
     return f"plan/overpasses_{ymd(day)}.parquet"
 
 
+def plan_swaths(day: date) -> str:
+    """What the satellites see on a day, as far as the plan knows: GeoJSON."""
+    return f"plan/swaths_{ymd(day)}.geojson"
+
+
+def plan_notes(day: date) -> str:
+    """What a reader of a day's plan must know: refused sources, disagreements, a satellite that was moved."""
+    return f"plan/notes_{ymd(day)}.json"
+
+
+def plan_cache(source_sha: str) -> str:
+    """A TLE text or acquisition plan as it was fetched, named after its source."""
+    return f"plan/cache/{safe(source_sha)}"
+
+
 def ais_folder(day: date) -> str:
     """All AIS snapshots of a day."""
     return f"ais/{ymd(day)}"
@@ -57,6 +72,26 @@ def ais_snapshot(day: date, tile_id: str, suffix: str = "parquet") -> str:
 def is_snapshot(key: str) -> bool:
     """Whether a key below an `ais_folder` is a snapshot of a tile."""
     return key.rpartition("/")[2].startswith("ais_overpass_")
+
+
+def capture_record(day: date, capture_id: str) -> str:
+    """What one capture recorded for the passes of a day: coverage, gaps, counts."""
+    return f"{captures_of_day(day)}/{safe(capture_id)}.json"
+
+
+def captures_of_day(day: date) -> str:
+    """The records of all captures for the passes of a day."""
+    return f"ais/captures/{ymd(day)}"
+
+
+def capture_journals() -> str:
+    """The journals of captures that have not ended, or were killed."""
+    return "ais/journal"
+
+
+def capture_journal(capture_id: str) -> str:
+    """What a running capture has heard, as it comes; gone when the snapshots are written."""
+    return f"{capture_journals()}/{safe(capture_id)}"
 
 
 def ais_file(day: date, source_id: str) -> str:

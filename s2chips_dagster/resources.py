@@ -5,7 +5,7 @@ Everything is made when it is asked for, so that loading the code location reads
 
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from s2chips_core.errors import ConfigError
 from s2chips_core.storage import Storage, open_storage
 
 NOW_VARIABLE = "S2CHIPS_NOW"
+OFFSET_VARIABLE = "S2CHIPS_CLOCK_OFFSET_S"
+"""Seconds from the machine's clock to the one that runs see: it goes on running, unlike S2CHIPS_NOW. For rehearsals."""
 
 
 class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -36,13 +38,20 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
         return open_storage(settings.storage.dataset_root)
 
     def clock(self) -> datetime:
-        """The time, aware UTC; ConfigError when a fixed time is no time."""
+        """The time, aware UTC; ConfigError when a fixed time is no time, or the offset no number."""
         fixed = self.now or os.environ.get(NOW_VARIABLE, "")
         if not fixed:
-            return datetime.now(UTC)
+            return datetime.now(UTC) + _offset(os.environ.get(OFFSET_VARIABLE) or "0")
         try:
             moment = datetime.fromisoformat(fixed)
         except ValueError as error:
             raise ConfigError("environment", NOW_VARIABLE, fixed, "ISO 8601, such as 2025-10-27T12:00:00Z") from error
         # Its date is a partition: a time of another zone is brought to UTC.
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _offset(text: str) -> timedelta:
+    try:
+        return timedelta(seconds=float(text))
+    except (ValueError, OverflowError) as error:
+        raise ConfigError("environment", OFFSET_VARIABLE, text, "a number of seconds, such as -34128000") from error

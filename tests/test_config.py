@@ -34,7 +34,8 @@ def test_production_file_names_every_key_with_its_default() -> None:
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
         assert set(tree[section]) == set(model.model_fields), section
-    chosen = {("satellite_tracking", "areas"), ("ais", "source")}
+    # Production looks ahead; without a word `backfill` is the source, so that scenes exist at once.
+    chosen = {("satellite_tracking", "areas"), ("satellite_tracking", "source")}
     defaults = parse_settings(SOMEWHERE, "x").model_dump(mode="json")
     shipped = parse_settings(tree, "x").model_dump(mode="json")
     for section in tree:
@@ -73,6 +74,11 @@ def test_a_wrong_key_names_file_path_and_what_is_known() -> None:
         ("ais", "max_gap_min", "soon"),
         ("limits", "max_ships", -3),
         ("gate", "cloud_classes", [99]),
+        ("ais", "message_types", ["BaseStationReport"]),
+        ("ais", "max_connections", 4),
+        ("ais", "url", "https://stream.aisstream.io/v0/stream"),
+        ("satellite_tracking", "source", "guess"),
+        ("satellite_tracking", "cache_hours", 0.5),
     ],
 )
 def test_a_wrong_value_names_path_and_value(section: str, key: str, value: object) -> None:
@@ -93,6 +99,17 @@ def test_whole_tree_rules() -> None:
     assert "south" in str(
         refused({"satellite_tracking": {"areas": [{"name": "a", "west": 0, "south": 2, "east": 1, "north": 1}]}})
     )
+
+
+def test_the_key_of_the_feed_travels_only_where_nobody_listens() -> None:
+    error = refused({**SOMEWHERE, "ais": {"url": "ws://stream.aisstream.io/v0/stream"}})
+    assert (error.key, "wss://" in error.expected) == ("ais", True)
+    for url in ("ws://127.0.0.1:8765/v0/stream", "ws://localhost:1/x", "ws://[::1]:1/x", "wss://elsewhere/x"):
+        assert parse_settings({**SOMEWHERE, "ais": {"url": url}}, "x").ais.url == url
+
+
+def test_backing_off_grows() -> None:
+    assert "reconnect_max_s" in str(refused({**SOMEWHERE, "ais": {"reconnect_initial_s": 9, "reconnect_max_s": 3}}))
 
 
 def test_override_validates_and_says_where_it_came_from() -> None:

@@ -8,7 +8,7 @@ import pytest
 from s2chips_core.config import DATASET_ROOT_VARIABLE
 from s2chips_core.errors import ConfigError
 from s2chips_core.storage import LocalStorage
-from s2chips_dagster.resources import NOW_VARIABLE, Workspace
+from s2chips_dagster.resources import NOW_VARIABLE, OFFSET_VARIABLE, Workspace
 
 
 @pytest.fixture
@@ -83,4 +83,21 @@ def test_without_one_it_is_now_in_utc(config: Path) -> None:
 def test_a_clock_that_is_no_time_is_refused_in_words(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(NOW_VARIABLE, "yesterday")
     with pytest.raises(ConfigError, match=rf"{NOW_VARIABLE}.*yesterday"):
+        Workspace(config_file=str(config)).clock()
+
+
+def test_a_moved_clock_goes_on_running(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace(config_file=str(config))
+    monkeypatch.setenv(OFFSET_VARIABLE, "-86400.5")
+    first, second = workspace.clock(), workspace.clock()
+    assert first <= second
+    assert abs(first - (datetime.now(UTC) - timedelta(days=1, milliseconds=500))) < timedelta(minutes=1)
+    monkeypatch.setenv(NOW_VARIABLE, "2025-10-29T12:00:00Z")
+    assert workspace.clock() == datetime(2025, 10, 29, 12, tzinfo=UTC), "a fixed time is fixed"
+
+
+@pytest.mark.parametrize("said", ["tomorrow", "1e300", "nan"])
+def test_an_offset_that_is_no_number_is_named(config: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv(OFFSET_VARIABLE, said)
+    with pytest.raises(ConfigError, match=OFFSET_VARIABLE):
         Workspace(config_file=str(config)).clock()
