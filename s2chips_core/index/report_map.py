@@ -1,29 +1,23 @@
 """The geometry of the report's map: a local Web Mercator in kilometres, fitted to the day.
 
-Here: the central meridian, the projection, footprints as SVG paths, what the map shows first. Not here: drawing,
-zooming and the graticule (`templates/`). Lines between vertices are straight on the map: no footprint is so long that
-this shows.
+Here: footprints as SVG paths, what the map shows first. Not here: the projection (`overpasses.mercator`), drawing, zooming
+and the graticule (`templates/`). Lines between vertices are straight on the map: no footprint is so long that this shows.
 """
 
 import dataclasses
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 import shapely.geometry
 
-Floats = npt.NDArray[np.float64]
+from s2chips_core.overpasses.mercator import MAX_LAT_DEG, Floats, find_central_meridian_deg, mercator_km, svg_path
 
-RADIUS_KM = 6378.137
-"""Of the sphere of Web Mercator (EPSG:3857): the semi-major axis of WGS 84."""
-MAX_LAT_DEG = 85.0
-"""Places nearer to a pole are drawn here: Mercator has no pole, and Sentinel-2 stops at 84 degrees."""
 _MIN_VIEW_KM = 12.0
 _PADDING = 0.05
 _SEAM_KM = 1e-3
+_DECIMALS = 3  # of a kilometre: to the metre
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,40 +58,6 @@ class DayMap:
     """Chips and scenes; where there are none, everything."""
     whole: Box
     """Everything, refused targets too."""
-
-
-def find_central_meridian_deg(lons_deg: Floats) -> float:
-    """The middle of the shortest arc that holds all longitudes, in [-180, 180), degrees; 0 for none.
-
-    A day on both sides of 180 degrees gets a meridian near 180, so that it is not torn apart.
-
-    >>> find_central_meridian_deg(np.array([179.0, -179.0, -178.0]))
-    -179.5
-    """
-    if lons_deg.size == 0:
-        return 0.0
-    lons = np.unique(np.mod(lons_deg, 360.0))
-    gaps = np.diff(np.append(lons, lons[0] + 360.0))
-    widest = int(np.argmax(gaps))
-    west = float(lons[(widest + 1) % lons.size])
-    middle = west + (360.0 - float(gaps[widest])) / 2.0
-    return (middle + 180.0) % 360.0 - 180.0
-
-
-def mercator_km(lon_deg: Floats, lat_deg: Floats, *, lon0_deg: float, lat0_deg: float) -> tuple[Floats, Floats]:
-    """Longitude and latitude, degrees, to x eastwards and y southwards of (lon0, lat0), kilometres.
-
-    Longitudes are taken to within half a turn of lon0. Spherical Mercator: Snyder, Map Projections (USGS PP 1395),
-    eq. 7-1 and 7-2.
-    """
-    turned = np.mod(lon_deg - lon0_deg + 180.0, 360.0) - 180.0
-    return RADIUS_KM * np.radians(turned), -RADIUS_KM * (_psi(lat_deg) - _psi(np.asarray(lat0_deg)))
-
-
-def _psi(lat_deg: Floats) -> Floats:
-    held = np.clip(lat_deg, -MAX_LAT_DEG, MAX_LAT_DEG)
-    psi: Floats = np.arcsinh(np.tan(np.radians(held)))
-    return psi
 
 
 def build_map(
@@ -143,12 +103,14 @@ def build_map(
     for key, geometry in outlines.items():
         flat = outline(geometry)
         box = _box_around([flat.bounds])
-        scene_shapes.append(Shape(key=key, label=scenes[key][0], d=_path(flat), x=box.x, y=box.y, box=box))
+        scene_shapes.append(Shape(key=key, label=scenes[key][0], d=svg_path(flat, _DECIMALS), x=box.x, y=box.y, box=box))
     chip_shapes = []
     for key, geometry in squares.items():
         flat = outline(geometry)
         x, y = place(chips[key][1], chips[key][2])
-        chip_shapes.append(Shape(key=key, label=chips[key][0], d=_path(flat), x=x, y=y, box=_box_around([flat.bounds])))
+        chip_shapes.append(
+            Shape(key=key, label=chips[key][0], d=svg_path(flat, _DECIMALS), x=x, y=y, box=_box_around([flat.bounds]))
+        )
     marks = []
     for key, (label, lon, lat) in placed.items():
         x, y = place(lon, lat)
@@ -181,15 +143,3 @@ def _view(bounds: Sequence[Sequence[float]]) -> Box:
     width = max(box.width * (1 + 2 * _PADDING), _MIN_VIEW_KM)
     height = max(box.height * (1 + 2 * _PADDING), _MIN_VIEW_KM)
     return Box(x=box.x + (box.width - width) / 2, y=box.y + (box.height - height) / 2, width=width, height=height)
-
-
-def _path(geometry: Any) -> str:
-    polygons = [part for part in shapely.get_parts(geometry) if part.geom_type == "Polygon"]
-    rings = [ring.coords[:-1] for polygon in polygons for ring in (polygon.exterior, *polygon.interiors)]
-    return "".join("M" + "L".join(f"{_short(x)} {_short(y)}" for x, y in ring) + "Z" for ring in rings)
-
-
-def _short(value: float) -> str:
-    """To the metre, without trailing zeros."""
-    text = f"{value:.3f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" or not math.isfinite(value) else text

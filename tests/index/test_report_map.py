@@ -5,11 +5,10 @@ import re
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
-from hypothesis import strategies as st
 from pyproj import Transformer
 
-from s2chips_core.index.report_map import MAX_LAT_DEG, build_map, find_central_meridian_deg, mercator_km
+from s2chips_core.index.report_map import build_map
+from s2chips_core.overpasses.mercator import MAX_LAT_DEG
 from tests.index.report_day import make_scene, square
 
 TO_WEB_MERCATOR = Transformer.from_crs(4326, 3857, always_xy=True)
@@ -20,26 +19,7 @@ def outline(d: str) -> shapely.Polygon:
     return shapely.Polygon([tuple(map(float, pair.split())) for pair in re.split("[ML]", d.partition("Z")[0])[1:]])
 
 
-@given(st.floats(-179.9, 179.9), st.floats(-84.0, 84.0))
-def test_projection_is_web_mercator(lon: float, lat: float) -> None:
-    x, y = mercator_km(np.array([lon]), np.array([lat]), lon0_deg=0.0, lat0_deg=0.0)
-    x_m, y_m = TO_WEB_MERCATOR.transform(lon, lat)
-    assert x[0] * 1000 == pytest.approx(x_m, abs=1e-3)
-    assert -y[0] * 1000 == pytest.approx(y_m, abs=1e-3)
-
-
-@given(st.floats(-180.0, 180.0), st.lists(st.floats(-40.0, 40.0), min_size=1, max_size=30))
-def test_central_meridian_is_the_middle_of_what_there_is(middle: float, offsets: list[float]) -> None:
-    lons = (middle + np.array(offsets) + 180.0) % 360.0 - 180.0
-    found = find_central_meridian_deg(lons)
-    assert -180.0 <= found < 180.0
-    turned = (lons - found + 180.0) % 360.0 - 180.0
-    assert np.ptp(turned) == pytest.approx(np.ptp(offsets), abs=1e-6)
-    assert turned.min() == pytest.approx(-turned.max(), abs=1e-6)
-
-
 def test_nothing_has_no_map() -> None:
-    assert find_central_meridian_deg(np.array([])) == 0.0
     assert build_map(scenes={}, chips={}, refused={}) is None
     assert build_map(scenes={}, chips={}, refused={"a": ("no place", 181.0, 91.0)}) is None
 
