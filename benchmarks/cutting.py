@@ -30,9 +30,11 @@ from s2chips_core.chips.cutting import Chip, CutRequest, Refusal, cut_scene
 from s2chips_core.chips.grid import utm_xy
 from s2chips_core.config import Settings, parse_settings
 from s2chips_core.fetch import Fetcher
+from s2chips_core.overpasses.planning import plan_overpasses
 from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW, DEMO_TILES, build_archive
 from s2chips_core.sandbox.server import serve
-from s2chips_core.scenes.day import match_capture, plan_day
+from s2chips_core.scenes.day import match_capture
+from s2chips_core.scenes.observed import observe_scenes
 from s2chips_core.scenes.radiometry import to_reflectance
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import LocalStorage
@@ -129,8 +131,9 @@ def measure(folder: Path, ships: int, latency_ms: float) -> Iterator[Measured]:
 def matched(settings: Settings, storage: LocalStorage) -> Work:
     """The ships of both demo days with their scenes."""
     by_scene: dict[str, list[CutRequest]] = {}
+    observe = observe_scenes(settings, DEMO_NOW)
     for day in DEMO_DAYS:
-        plan_day(day, settings=settings, storage=storage, now=DEMO_NOW)
+        plan_overpasses(day, 1, settings=settings, storage=storage, now=DEMO_NOW, observe=observe)
         record_day(day, settings=settings, storage=storage)
         matches = match_capture(day, settings=settings, storage=storage, now=DEMO_NOW).matches
         for row in matches[matches["status"] == "matched"].to_dict("records"):

@@ -1,13 +1,12 @@
-"""The scenes of a day: which overpasses were imaged, and which scene each target gets. The doors of this stage.
+"""The scenes of a day: which scene each target gets. The doors of this stage.
 
-Not here: searching (`search`) and choosing (`matching`).
+Not here: searching (`search`), choosing (`matching`), and scenes as observations of overpasses (`observed`).
 """
 
 import dataclasses
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
-from datetime import time as time_of_day
+from datetime import date, datetime
 
 import pandas as pd
 
@@ -17,20 +16,10 @@ from s2chips_core.ais.fixes import FIX_SCHEMA
 from s2chips_core.ais.snapshots import read_snapshots
 from s2chips_core.ais.targets import TARGET_SCHEMA, build_capture_targets
 from s2chips_core.config import Settings
-from s2chips_core.overpasses.plan import OBSERVED_COLUMNS, PLAN_SCHEMA, backfill_plan, of_day, watched_tiles
-from s2chips_core.overpasses.tile_grid import tile_area
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
 from s2chips_core.scenes.matching import match_targets
-from s2chips_core.scenes.search import search_areas, search_scenes
+from s2chips_core.scenes.search import search_scenes
 from s2chips_core.storage import Storage
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """The plan of a day and what it cost."""
-
-    plan: pd.DataFrame
-    requests: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,21 +29,6 @@ class Matched:
     matches: pd.DataFrame
     requests: int
     seconds: float
-
-
-def plan_day(day: date, *, settings: Settings, storage: Storage, now: datetime) -> Planned:
-    """The overpasses of a day as the archive has them (`backfill`), written as the day's plan."""
-    tiles = watched_tiles(settings.satellite_tracking)
-    start = datetime.combine(day, time_of_day.min, UTC)
-    found = search_areas([tile_area(tile) for tile in tiles], start, start + timedelta(days=1), settings=settings, now=now)
-    observed = pd.DataFrame(
-        [(s.mgrs_tile, s.platform, s.datatake_id, s.datetime) for s in found.scenes], columns=list(OBSERVED_COLUMNS)
-    )
-    observed["datetime"] = pd.to_datetime(observed["datetime"], utc=True).astype("datetime64[ms, UTC]")
-    plan = backfill_plan(observed, tiles, settings.satellite_tracking.satellites, settings.ais.window_min)
-    plan = of_day(plan, day)
-    tables.write_table(storage, layout.plan(day), plan, PLAN_SCHEMA)
-    return Planned(plan=plan, requests=found.requests)
 
 
 def match_capture(

@@ -1,4 +1,4 @@
-"""The plan by backfill, and which tiles are watched."""
+"""The plan by backfill, its windows and order, and which tiles are watched."""
 
 from datetime import date
 
@@ -7,7 +7,7 @@ import pytest
 
 from s2chips_core import tables
 from s2chips_core.config import Area, SatelliteTracking
-from s2chips_core.overpasses.plan import PLAN_SCHEMA, backfill_plan, of_day, watched_tiles
+from s2chips_core.overpasses.plan import PLAN_SCHEMA, backfill_plan, build_passes, of_day, passes_of, watched_tiles
 
 
 def observed(*rows: tuple[str, str, str | None, str]) -> pd.DataFrame:
@@ -65,6 +65,53 @@ def test_tiles_and_areas_are_both_watched() -> None:
     assert "01CCV" in tiles
     assert tiles.count("30STF") == 1
     assert {"30STE", "30STF"} <= set(tiles)
+
+
+def test_passes_know_their_orbits() -> None:
+    """A scene that was processed twice is one pass, at its first time; what one of its items does not tell another may."""
+    scenes = SCENES.assign(relative_orbit=[None, 137, 137, 94, None, None, 51])
+    passes = passes_of(scenes, ["29SQA", "30STF"], ["S2B", "S2C"])
+    assert list(passes.columns) == ["tile_id", "satellite", "datetime", "relative_orbit", "absolute_orbit"]
+    assert list(zip(passes["tile_id"], passes["satellite"], strict=True)) == [
+        ("29SQA", "S2B"), ("29SQA", "S2B"), ("30STF", "S2B"), ("30STF", "S2C")
+    ]  # fmt: skip
+    assert passes["relative_orbit"].tolist() == [137, pd.NA, 137, 94]
+    assert passes["absolute_orbit"].tolist() == [44924, pd.NA, 44924, pd.NA]
+    assert passes["datetime"].iloc[2] == pd.Timestamp("2025-10-12T11:08:22.123Z")
+    assert list(backfill_plan(scenes, ["30STF"], ["S2C"], 5)["relative_orbit"]) == [94]
+
+
+def test_nothing_observed_is_no_pass() -> None:
+    nothing = SCENES.iloc[:0]
+    assert passes_of(nothing, ["30STF"], ["S2B"]).empty
+    empty = backfill_plan(nothing, ["30STF"], ["S2B"], 5)
+    assert empty.empty
+    assert list(empty.columns) == PLAN_SCHEMA.names
+
+
+def test_rows_are_in_order_and_times_are_to_the_millisecond() -> None:
+    rows = pd.DataFrame(
+        {
+            "tile_id": ["30STF", "30STE", "30STE"],
+            "satellite": ["S2B", "S2C", "S2B"],
+            "overpass_time": pd.to_datetime(["2025-10-12T11:08:22.1234567Z"] * 3, utc=True),
+            "time_sigma_s": 1.0,
+            "imaging": "expected",
+            "source": "tle",
+            "source_epoch": pd.to_datetime(["2025-10-10T01:02:03.456789Z"] * 3, utc=True),
+        }
+    )
+    plan = build_passes(rows, window_min=1.23456789)
+    assert list(zip(plan["tile_id"], plan["satellite"], strict=True)) == [
+        ("30STE", "S2B"),
+        ("30STE", "S2C"),
+        ("30STF", "S2B"),
+    ]
+    first = plan.iloc[0]
+    assert first["overpass_time"] == pd.Timestamp("2025-10-12T11:08:22.123Z")
+    assert first["window_end"] - first["overpass_time"] == pd.Timedelta(milliseconds=74_074)
+    assert first["source_epoch"] == pd.Timestamp("2025-10-10T01:02:03.457Z")
+    assert plan["relative_orbit"].isna().all()
 
 
 @pytest.mark.parametrize("margin", [1.0, 12.5])

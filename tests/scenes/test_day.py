@@ -1,4 +1,4 @@
-"""The plan of a day and the matches of its ships, against the embedded archive on loopback."""
+"""The matches of a day's ships, against the embedded archive on loopback."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -15,11 +15,12 @@ from s2chips_core.ais.snapshots import read_snapshots
 from s2chips_core.ais.targets import build_capture_targets
 from s2chips_core.config import Settings, parse_settings
 from s2chips_core.errors import ArchiveError
-from s2chips_core.overpasses.plan import PLAN_SCHEMA
+from s2chips_core.overpasses.planning import plan_overpasses
 from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW, DEMO_TILES
 from s2chips_core.sandbox.server import Served
-from s2chips_core.scenes.day import match_capture, match_source, plan_day
+from s2chips_core.scenes.day import match_capture, match_source
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
+from s2chips_core.scenes.observed import observe_scenes
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import LocalStorage
 from tests.scenes.samples import targets
@@ -49,46 +50,12 @@ def items_of(archive: Path, day: date, collection: str = "sentinel-2-l2a") -> di
     }
 
 
-@pytest.mark.parametrize("day", DEMO_DAYS)
-def test_the_plan_is_what_the_archive_imaged(
-    sandbox: Served, sandbox_archive: Path, storage: LocalStorage, day: date
-) -> None:
-    planned = plan_day(day, settings=settings_of(sandbox), storage=storage, now=DEMO_NOW + timedelta(days=5))
-    items = items_of(sandbox_archive, day)
-    # A reprocessed scene is no second overpass.
-    expected = {(item["properties"]["grid:code"].removeprefix("MGRS-")) for item in items.values()}
-    assert sorted(planned.plan["tile_id"]) == sorted(expected) == sorted(DEMO_TILES)
-    times = pd.to_datetime([item["properties"]["datetime"] for item in items.values()], utc=True)
-    assert planned.plan["overpass_time"].isin(times).all()
-    assert planned.requests == sandbox.counters.requests["stac"]
-    pd.testing.assert_frame_equal(tables.read_table(storage, layout.plan(day), PLAN_SCHEMA), planned.plan)
-
-
-def test_a_day_between_the_passes_has_an_empty_plan(sandbox: Served, storage: LocalStorage) -> None:
-    day = FIRST + timedelta(days=1)
-    planned = plan_day(day, settings=settings_of(sandbox), storage=storage, now=DEMO_NOW)
-    assert planned.plan.empty
-    assert tables.read_table(storage, layout.plan(day), PLAN_SCHEMA).empty
-
-
-def test_only_watched_tiles_and_satellites_are_planned(sandbox: Served, storage: LocalStorage) -> None:
-    one = settings_of(sandbox, satellite_tracking={"tiles": ["30STE"]})
-    assert list(plan_day(FIRST, settings=one, storage=storage, now=DEMO_NOW).plan["tile_id"]) == ["30STE"]
-    other = settings_of(sandbox, satellite_tracking={"satellites": ["S2A"]})
-    assert plan_day(FIRST, settings=other, storage=storage, now=DEMO_NOW).plan.empty
-
-
-def test_a_cloudy_scene_is_an_overpass_all_the_same(sandbox: Served, sandbox_archive: Path, storage: LocalStorage) -> None:
-    clear = settings_of(sandbox, stac={"cloud_cover_max": 0})
-    assert all(item["properties"]["eo:cloud_cover"] > 0 for item in items_of(sandbox_archive, FIRST).values())
-    assert set(plan_day(FIRST, settings=clear, storage=storage, now=DEMO_NOW).plan["tile_id"]) == set(DEMO_TILES)
-
-
 @pytest.fixture
 def recorded(sandbox: Served, storage: LocalStorage) -> Settings:
     """The first day, planned and recorded."""
     settings = settings_of(sandbox)
-    plan_day(FIRST, settings=settings, storage=storage, now=DEMO_NOW)
+    observe = observe_scenes(settings, DEMO_NOW)
+    plan_overpasses(FIRST, 1, settings=settings, storage=storage, now=DEMO_NOW, observe=observe)
     record_day(FIRST, settings=settings, storage=storage)
     return settings
 
@@ -198,6 +165,3 @@ def test_an_archive_that_fails_writes_no_matches(sandbox: Served, storage: Local
     with pytest.raises(ArchiveError):
         match_capture(FIRST, settings=recorded, storage=storage, now=DEMO_NOW)
     assert storage.list(layout.matches_parts_of_day(FIRST)) == []
-    with pytest.raises(ArchiveError):
-        plan_day(SECOND, settings=recorded, storage=storage, now=DEMO_NOW)
-    assert not storage.exists(layout.plan(SECOND))

@@ -1,0 +1,40 @@
+"""The archive's scenes as observations: what the plan by backfill and by the repeat cycle is made from.
+
+Here: asking for the scenes of some tiles. Not here: the search itself (`search`), and what plans make of observations
+(`overpasses.plan`, `overpasses.repeat_cycle`).
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import pandas as pd
+
+from s2chips_core.config import Settings
+from s2chips_core.overpasses.plan import OBSERVED_COLUMNS, Observe, Observed
+from s2chips_core.overpasses.tile_grid import tile_area
+from s2chips_core.scenes.search import search_areas
+
+
+def observe_scenes(settings: Settings, now: datetime, progress: Callable[[object], None] | None = None) -> Observe:
+    """The function that asks the archive of `settings.stac` for `overpasses.planning`: scenes of any cloud.
+
+    Args:
+        settings: `stac` names the archive.
+        now: aware UTC; nothing is looked for later than this.
+        progress: told what has been asked.
+
+    Returns:
+        Given tiles, a start and an end (aware UTC, the end is not included), what was sensed of them then. It raises
+        ArchiveError when the archive does not answer, and ConfigError when it has no such collection. No item tells its
+        relative orbit, so that column is null.
+    """
+
+    def observe(tiles: Sequence[str], start: datetime, end: datetime) -> Observed:
+        areas = [tile_area(tile) for tile in tiles]
+        found = search_areas(areas, start, end, settings=settings, now=now, tiles=set(tiles), progress=progress)
+        rows = [(scene.mgrs_tile, scene.platform, scene.datatake_id, scene.datetime, None) for scene in found.scenes]
+        frame = pd.DataFrame(rows, columns=list(OBSERVED_COLUMNS))
+        frame["datetime"] = pd.to_datetime(frame["datetime"], utc=True).astype("datetime64[ms, UTC]")
+        return Observed(frame=frame, requests=found.requests)
+
+    return observe
