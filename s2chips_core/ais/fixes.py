@@ -27,10 +27,26 @@ FIX_SCHEMA = pa.schema(
         pa.field("ais_source", pa.string(), nullable=False),
         pa.field("tile_id", pa.string()),
         pa.field("overpass_time", TIMESTAMP),
+        pa.field("message_type", pa.string()),
+        pa.field("time_utc", TIMESTAMP),
+        pa.field("received_at", TIMESTAMP),
+        pa.field("nav_status", pa.int64()),
+        pa.field("call_sign", pa.string()),
+        pa.field("imo", pa.int64()),
+        pa.field("destination", pa.string()),
+        pa.field("to_bow_m", pa.float64()),
+        pa.field("to_stern_m", pa.float64()),
+        pa.field("to_port_m", pa.float64()),
+        pa.field("to_starboard_m", pa.float64()),
     ]
 )
 """`ais_source`: aisstream, file or synthetic. `ais_class`: A or B. `tile_id`, `overpass_time`: the pass it was recorded
-for. Null means the ship did not say."""
+for. `time`: when the ship was there; `time_utc`: when the AIS service had the message; `received_at`: when it came here.
+`to_bow_m` … `to_starboard_m`: dimensions A to D, from the antenna. Null means the ship did not say, or the source has no
+such thing."""
+
+SAME_FIX = ("mmsi", "time", "lat", "lon", "sog_kn", "cog_deg", "heading_deg")
+"""Rows that agree in these are one fix, whichever station or capture heard it; 40 % of a real feed are repeats."""
 
 # ITU-R M.1371-5, tables 48 and following: what a transponder sends when it does not know.
 SOG_NOT_AVAILABLE_KN = 102.3

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from s2chips_core.ais.fixes import available_cog_deg, available_heading_deg, available_sog_kn, on_earth
+from s2chips_core.ais.fixes import FIX_SCHEMA, SAME_FIX, available_cog_deg, available_heading_deg, available_sog_kn, on_earth
 
 NAN = float("nan")
 
@@ -37,3 +37,8 @@ def test_heading_511_is_no_heading_but_360_is_north() -> None:
 )
 def test_91_and_181_are_nowhere(lat: float, lon: float, expected: bool) -> None:
     assert bool(on_earth(np.array([lat]), np.array([lon]))[0]) is expected
+
+
+def test_a_fix_is_told_from_another_by_what_the_ship_sent_only() -> None:
+    assert set(SAME_FIX) <= set(FIX_SCHEMA.names)
+    assert not set(SAME_FIX) & {"received_at", "time_utc", "message_type", "tile_id", "ship_name"}

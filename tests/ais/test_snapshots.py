@@ -3,15 +3,17 @@
 import io
 import json
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import openpyxl
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from openpyxl.utils.escape import unescape
 
 from s2chips_core import layout, tables
 from s2chips_core.ais.fixes import FIX_SCHEMA
-from s2chips_core.ais.snapshots import METADATA_KEY, read_snapshots, write_snapshots, xlsx_bytes
+from s2chips_core.ais.snapshots import METADATA_KEY, add_up, read_snapshots, write_snapshots, xlsx_bytes
 from s2chips_core.ais.synthetic import synthetic_fixes
 from s2chips_core.ais.tables import read_ais_table
 from s2chips_core.storage import LocalStorage
@@ -55,6 +57,79 @@ def test_two_captures_of_a_tile_add_up(storage: LocalStorage) -> None:
     assert facts == {"first": 1, "second": 2, "both": "new"}
 
 
+def _received(fixes: pd.DataFrame, second: float, **values: object) -> pd.DataFrame:
+    """The fixes as another capture had them."""
+    at = pd.Series(pd.Timestamp(OVERPASS) + pd.to_timedelta(second, unit="s"), index=fixes.index)
+    return fixes.assign(received_at=at, time_utc=at, message_type=f"heard at {second}", **values)
+
+
+def test_two_captures_of_one_pass_do_not_double_its_fixes(storage: LocalStorage) -> None:
+    fixes = _fixes()
+    moved = pd.Series(pd.Timestamp(OVERPASS) + pd.Timedelta("3s"), index=fixes.index)  # a newer plan
+    write_snapshots(storage, DAY, _received(fixes, 80, ship_name=None), metadata=None)
+    write_snapshots(storage, DAY, _received(fixes, 70, ship_type=None, overpass_time=moved), metadata=None)
+    there = read_snapshots(storage, DAY)
+    assert len(there) == len(fixes)
+    assert set(there["message_type"]) == {"heard at 70"}  # received first, though written last
+    assert set(there["overpass_time"]) == {moved[0]}
+    pd.testing.assert_frame_equal(there[["ship_name", "ship_type"]], fixes[["ship_name", "ship_type"]])
+
+
+def test_the_order_of_captures_plays_no_part(storage: LocalStorage, tmp_path: Path) -> None:
+    fixes = _fixes()
+    captures = [_received(fixes[:60], 80), _received(fixes[40:], 70), _received(fixes[20:80], 75, ship_name=None)]
+    other = LocalStorage(tmp_path / "other")
+    for capture in captures:
+        write_snapshots(storage, DAY, capture, metadata=None)
+    for capture in reversed(captures):
+        write_snapshots(other, DAY, capture, metadata=None)
+    assert len(read_snapshots(storage, DAY)) == len(fixes)
+    pd.testing.assert_frame_equal(read_snapshots(storage, DAY), read_snapshots(other, DAY))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("mmsi", 219000001), ("lat", 36.0), ("lon", -5.5), ("sog_kn", None), ("cog_deg", 1.0), ("heading_deg", 2.0),
+     ("ais_source", "aisstream")],
+)  # fmt: skip
+def test_what_makes_another_fix(column: str, value: object) -> None:
+    fixes = _fixes(ships=1)[:1]
+    assert len(add_up(fixes, fixes)) == 1
+    assert len(add_up(fixes, fixes.assign(**{column: value}))) == 2
+
+
+def test_fixes_without_arrival_come_after_those_with() -> None:
+    fixes = _fixes(ships=1)[:1]
+    both = add_up(fixes.assign(destination="SECOND", call_sign="C"), _received(fixes, 5, destination="FIRST"))
+    assert both.loc[0, ["destination", "call_sign"]].tolist() == ["FIRST", "C"]
+    assert both.loc[0, "received_at"] == pd.Timestamp(OVERPASS) + pd.Timedelta("5s")
+
+
+def test_facts_of_several_captures_are_side_by_side_and_written_also_without_new_fixes(storage: LocalStorage) -> None:
+    fixes = _fixes()
+    gap = {"gaps": [{"start": "a", "end": "b", "reason": "silence"}], "lost": 0}
+    write_snapshots(storage, DAY, fixes, metadata={"ais_source": "synthetic", "captures": {"c1": gap}})
+    parquet, xlsx = write_snapshots(storage, DAY, fixes[:1], metadata={"captures": {"c2": {"lost": 3}}})
+    write_snapshots(storage, DAY, fixes[:1], metadata={"captures": {"c2": {"gaps": []}}})  # finished again
+    facts = json.loads(pq.read_schema(io.BytesIO(storage.get(parquet))).metadata[METADATA_KEY])
+    assert facts == {"ais_source": "synthetic", "captures": {"c1": gap, "c2": {"gaps": []}}}
+    about = dict(_book(storage.get(xlsx))["about"].iter_rows(values_only=True))
+    assert about == {
+        "ais_source": "synthetic",
+        "captures / c1 / gaps": json.dumps(gap["gaps"], sort_keys=True),
+        "captures / c1 / lost": "0",
+        "captures / c2 / gaps": "[]",
+    }
+
+
+def test_a_missing_excel_file_is_made_again(storage: LocalStorage) -> None:
+    _, xlsx = write_snapshots(storage, DAY, _fixes(), metadata=None)
+    before = storage.get(xlsx)
+    storage.delete(xlsx)
+    write_snapshots(storage, DAY, _fixes(), metadata=None)
+    assert storage.get(xlsx) == before
+
+
 def test_fixes_of_no_tile_have_their_own_file(storage: LocalStorage) -> None:
     keys = write_snapshots(storage, DAY, _fixes().assign(tile_id=None, overpass_time=pd.NaT), metadata=None)
     assert keys[0] == "ais/20251027/ais_overpass_untiled.parquet"
@@ -77,7 +152,9 @@ def test_excel_holds_the_same_rows_with_utc_in_the_headers(storage: LocalStorage
     book = _book(storage.get(key))
     assert book.sheetnames == ["fixes", "about"]
     header, first, *rest = book["fixes"].iter_rows(values_only=True)
-    assert [name for name in header if "UTC" in str(name)] == ["time UTC", "overpass_time UTC"]
+    assert [name.removesuffix(" UTC") for name in header] == FIX_SCHEMA.names
+    times = ["time UTC", "overpass_time UTC", "time_utc UTC", "received_at UTC"]
+    assert [name for name in header if name.endswith(" UTC")] == times
     expected = _fixes().iloc[0]
     assert first[0] == expected["mmsi"]
     assert abs(pd.Timestamp(first[1], tz="UTC") - expected["time"]) <= pd.Timedelta(milliseconds=1)
@@ -85,12 +162,12 @@ def test_excel_holds_the_same_rows_with_utc_in_the_headers(storage: LocalStorage
     assert list(book["about"].iter_rows(values_only=True)) == [("ais_source", "synthetic")]
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+49", "-BOAT-", "@SUM(A1)", '=HYPERLINK("http://x","y")'])
+@pytest.mark.parametrize("name", ["=1+1", "+49", "-BOAT-", "@SUM(A1)", "\tTAB", "\rCR", '=HYPERLINK("http://x","y")'])
 def test_names_that_look_like_formulas_stay_text(name: str) -> None:
     cell = _book(xlsx_bytes(_fixes(ships=1).assign(ship_name=name), {}))["fixes"].cell(
         2, FIX_SCHEMA.names.index("ship_name") + 1
     )
-    assert (cell.value, cell.data_type, cell.quotePrefix) == (name, "s", True)
+    assert (unescape(cell.value), cell.data_type, cell.quotePrefix) == (name, "s", True)
 
 
 def test_control_characters_do_not_break_the_file() -> None:
