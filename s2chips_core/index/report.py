@@ -1,8 +1,8 @@
 """The page of a day: one HTML file that needs nothing else, neither a server nor the internet.
 
 Here: what is on the page, and the door that reads a day and writes its page. Not here: what is counted (`report_summary`),
-pictures and refused targets one by one (`report_items`), words and formats (`report_facts`), the map (`report_map`), how it
-looks and moves (`templates/`).
+pictures and refused targets one by one (`report_items`), words and formats (`report_facts`), the map (`report_map`),
+overpasses and captures (`report_overpasses`), how it looks and moves (`templates/`).
 
 Names of ships come from strangers. They reach the page through jinja2's autoescape, or as JSON that the script puts in as
 text; a Content-Security-Policy with the hashes of our own script and style stops whatever else might want to run.
@@ -27,6 +27,7 @@ from s2chips_core.index.parts import COMMIT_LOCK, join_parts
 from s2chips_core.index.records import INDEX_SCHEMA, unique_chips
 from s2chips_core.index.report_items import MAX_FULL_QUICKLOOKS, chip_item, find_quicklook, refused_item
 from s2chips_core.index.report_map import DayMap, build_map
+from s2chips_core.index.report_overpasses import STATUS_NOTES, DayOverpasses, build_overpasses, read_overpasses
 from s2chips_core.index.report_summary import build_funnel, build_tiles, find_mismatches
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
 from s2chips_core.scenes.scene import Scene
@@ -46,6 +47,7 @@ def build_report(
     matches: pd.DataFrame,
     generated_at: datetime,
     software_version: str,
+    overpasses: DayOverpasses | None = None,
     title: str | None = None,
     imagery_credit: str | None = None,
 ) -> bytes:
@@ -57,8 +59,9 @@ def build_report(
         index: the chips made from its AIS (`INDEX_SCHEMA`), wherever in time they were sensed.
         quicklooks: chip_id -> JPEG, one pixel per chip pixel.
         matches: its matches (`MATCH_SCHEMA`); gives the footprints of the scenes.
-        generated_at: when, aware.
+        generated_at: when, aware; passes whose window lies behind that and has no record are missed.
         software_version: of s2chips.
+        overpasses: its plan and captures; None for a day of files only.
         title: what to call the dataset, beside the date.
         imagery_credit: whose pixels these are; the notice that the Copernicus terms ask for when not given.
 
@@ -96,6 +99,7 @@ def build_report(
     years = sorted({c["scene_datetime"].year for c in chips} | {s.datetime.year for s in scenes}) or [day.year]
     credit = imagery_credit or f"Contains modified Copernicus Sentinel data {', '.join(map(str, years))}."
 
+    section = None if overpasses is None else build_overpasses(day, overpasses, targets, generated_at)
     style, script = _own_file("report.css"), _own_file("report.js")
     page = (
         _environment()
@@ -111,13 +115,15 @@ def build_report(
             script=Markup(script),  # noqa: S704 - our own file
             notes=facts.OUTCOME_NOTES,
             targets=targets,
-            tiles=build_tiles(targets, chips, scenes),
+            tiles=([section.tile] if section else []) + build_tiles(targets, chips, scenes),
+            overpasses=section,
+            status_notes=STATUS_NOTES,
             stages=build_funnel(targets, matched_keys),
             outcome_rows=[
                 (o, counts[o]) for o in sorted(counts, key=lambda o: (o != Outcome.CHIPPED, -counts[o], order[o]))
             ],
             widest=max(counts.values(), default=1),
-            warnings=find_mismatches(targets, indexed, of_chip),
+            warnings=[*(section.warnings if section else ()), *find_mismatches(targets, indexed, of_chip)],
             synthetic=sum(t["ais_source"] == "synthetic" for t in targets),
             items=items,
             chip_count=len(chips),
@@ -162,12 +168,14 @@ def write_report(
             for chip_id, path in zip(index["chip_id"].to_pylist(), index["path"].to_pylist(), strict=True)
         }
         quicklooks = {chip_id: storage.get(key) for chip_id, key in pictures.items()}
+    overpasses = read_overpasses(storage, day)
     page = build_report(
         day,
         outcomes=outcomes,
         index=tables.to_frame(index),
         quicklooks=quicklooks,
         matches=matches,
+        overpasses=overpasses,
         generated_at=generated_at,
         software_version=software_version,
         title=title,

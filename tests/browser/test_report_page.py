@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 from s2chips_core.index.report import build_report
 from s2chips_core.index.report_items import MAX_FULL_QUICKLOOKS
 from tests.browser.conftest import PageLog, is_foreign
+from tests.index.overpass_day import NOW, make_overpasses
 from tests.index.report_day import DAY, GENERATED_AT, TYPES, ReportDay, make_day
 
 pytestmark = pytest.mark.browser
@@ -25,10 +26,12 @@ HOSTILE = (
 )
 
 
-def write_page(day: ReportDay, folder: Path) -> str:
+def write_page(day: ReportDay, folder: Path, **more: Any) -> str:
     """Put the day's page into a folder; its address."""
     path = folder / "report.html"
-    path.write_bytes(build_report(DAY, **day.arguments(), generated_at=GENERATED_AT, software_version="0.1.0"))
+    path.write_bytes(
+        build_report(DAY, **day.arguments(), **({"generated_at": GENERATED_AT} | more), software_version="0.1.0")
+    )
     return path.as_uri()
 
 
@@ -37,6 +40,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of a usual day; some of its ships have names that would like to be code."""
     day = make_day(chips=CHIPS, refused=REFUSED, names=HOSTILE, ais_source="synthetic")
     return write_page(day, tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def passes_address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of a day with a plan and a capture: recorded, partial, missed and coming passes."""
+    folder = tmp_path_factory.mktemp("report")
+    return write_page(make_day(chips=4, refused=3), folder, overpasses=make_overpasses(), generated_at=NOW)
 
 
 def pixels(place: Locator) -> Any:
@@ -242,10 +252,13 @@ def test_names_of_ships_stay_text(page: Page, address: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
-def test_nothing_sticks_out_and_text_is_readable(page: Page, address: str, scheme: Any, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("which", ["address", "passes_address"])
+def test_nothing_sticks_out_and_text_is_readable(
+    page: Page, which: str, scheme: Any, size: tuple[int, int], request: pytest.FixtureRequest
+) -> None:
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": size[0], "height": size[1]})
-    page.goto(address)
+    page.goto(request.getfixturevalue(which))
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     ratios = page.evaluate(
         """() => {
@@ -260,7 +273,7 @@ def test_nothing_sticks_out_and_text_is_readable(page: Page, address: str, schem
             return [255, 255, 255];
           };
           const chosen = 'h1, h2, h3, nav a, .tile dt, .tile b, .tile span, .loss, .counts p, .counts code, .result'
-            + ', .words b, .words span, .badge, td, th, .hint, .banner, label';
+            + ', .words b, .words span, .badge, td, th, .hint, .banner, label, .legend li, td small';
           return [...document.querySelectorAll(chosen)].map((node) => {
             const both = [luminance(parse(getComputedStyle(node).color)), luminance(ground(node))].sort((p, q) => q - p);
             return [(both[0] + 0.05) / (both[1] + 0.05), node.className + ' ' + node.tagName + ' ' + node.textContent];
@@ -325,6 +338,53 @@ def test_a_day_around_180_degrees_is_not_torn_apart(page: Page, tmp_path: Path) 
     degrees = page.locator("#labels .degree").all_text_contents()
     assert any(text.endswith("° E") for text in degrees), degrees
     assert any(text.endswith("° W") for text in degrees), degrees
+
+
+def test_overpasses_are_shown_and_missed_ones_catch_the_eye(page: Page, passes_address: str) -> None:
+    page.goto(passes_address)
+    page.get_by_role("link", name="Overpasses").click()
+    section = page.get_by_role("region", name=re.compile("^Overpasses"))
+    expect(section.get_by_role("heading", level=2)).to_be_in_viewport()
+    expect(page.get_by_role("note").filter(has_text="2 of 5 passes were missed")).to_be_visible()
+    table = section.get_by_role("table", name=re.compile("^The passes of the day"))
+    expect(table.get_by_role("row")).to_have_count(1 + 5)
+    expect(table.get_by_role("row", name=re.compile("^Partial 30STE"))).to_contain_text("8 of 10 min")
+    grounds = [
+        table.locator(f"tr.p-{status}").first.evaluate("(row) => getComputedStyle(row).backgroundColor")
+        for status in ("missed", "recorded")
+    ]
+    assert grounds[0] != grounds[1]
+    captures = section.get_by_role("table", name=re.compile("^The captures of the day"))
+    expect(captures.get_by_role("row")).to_have_count(1 + 1)
+    expect(captures).to_contain_text("late start")
+
+
+def test_the_picture_of_the_plan_has_a_name_and_shows_the_satellites_colour(page: Page, passes_address: str) -> None:
+    page.goto(passes_address)
+    picture = page.get_by_role("img", name="Overpasses on 2025-10-27")
+    expect(picture).to_have_count(1)  # the one for narrow screens is not there for anybody
+    expect(picture).to_be_visible()
+    seen = pixels(picture)
+    rows, cols, _ = seen.shape
+    assert (rows, cols) == (pytest.approx(picture.evaluate("(svg) => svg.viewBox.baseVal.height"), abs=2), 960)
+    # Right of the tiles is the swath of S2B: blue is what its orange takes away.
+    swath, sea = seen[rows // 2, int(cols * 0.65)], seen[rows // 2, int(cols * 0.95)]
+    assert swath[0] - swath[2] > sea[0] - sea[2] + 15, (swath, sea)
+
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.get_by_role("img", name="Overpasses on 2025-10-27")).to_have_count(1)
+    narrow = page.get_by_role("img", name="Overpasses on 2025-10-27")
+    assert page.evaluate("(n) => n.getBoundingClientRect().width", narrow.element_handle()) <= 390
+    size = narrow.locator("text").first.evaluate("(t) => t.getBoundingClientRect().height")
+    assert size > 12, "text stays readable on a phone"
+
+
+def test_a_day_of_missed_passes_and_no_ships(page: Page, tmp_path: Path) -> None:
+    day = make_day(chips=0, refused=0)
+    page.goto(write_page(day, tmp_path, overpasses=make_overpasses(), generated_at=NOW))
+    expect(page.get_by_role("heading", name="No ships on this day")).to_be_visible()
+    expect(page.get_by_text("2 of 5 passes were missed")).to_be_visible()
+    expect(page.get_by_role("img", name="Overpasses on 2025-10-27")).to_be_visible()
 
 
 def test_the_log_sees_errors_and_foreign_requests(page: Page, page_log: PageLog) -> None:
