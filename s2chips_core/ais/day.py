@@ -1,67 +1,193 @@
 """The AIS of a day: recorded around its overpasses, or read from a file. The doors of this stage to the dataset.
 
-Not here: synthetic ships (`synthetic`), tables (`tables`), targets (`targets`).
+Not here: waiting for windows (`recording`), synthetic ships (`synthetic`), tables (`tables`), targets (`targets`).
 """
 
 import dataclasses
 import hashlib
 import json
+import threading
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 
 import pandas as pd
 
 from s2chips_core import layout, tables
+from s2chips_core.ais.capture import DONE, SOURCE, Clock, Progress
+from s2chips_core.ais.capture_record import (
+    MISSED,
+    CaptureRecord,
+    PassRecord,
+    best_record,
+    read_records,
+    write_record,
+)
+from s2chips_core.ais.dataset import claim_dataset
 from s2chips_core.ais.fixes import FIX_SCHEMA
-from s2chips_core.ais.snapshots import write_snapshots
+from s2chips_core.ais.fixes_of_window import AREA_MARGIN_DEG
+from s2chips_core.ais.recording import record_windows, utc_now
+from s2chips_core.ais.snapshots import read_snapshots, write_snapshots
+from s2chips_core.ais.synthetic import SOURCE as SYNTHETIC
 from s2chips_core.ais.synthetic import synthetic_fixes
 from s2chips_core.ais.tables import read_ais_table
 from s2chips_core.ais.targets import TARGET_SCHEMA
+from s2chips_core.ais.windows import CaptureGroup, Window, windows_of_plan
 from s2chips_core.config import Settings
-from s2chips_core.errors import ConfigError, InputError, MixedAisError
+from s2chips_core.errors import InputError
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.overpasses.tile_grid import tile_area
 from s2chips_core.storage import Storage
 
-AREA_MARGIN_DEG = 0.05
-"""AIS is recorded this far beyond the tile: a ship that enters between recording and sensing is known."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What was recorded for a day."""
+    """What there is of a day's AIS after a recording, whenever it was recorded."""
 
     ais_source: str
     fixes: int
     ships: int
     keys: list[str]
+    """Of the snapshots."""
+    passes: tuple[PassRecord, ...] = ()
+    """How each window was recorded, by the capture that listened to most of it; without those that no capture tried."""
+    missed: tuple[Window, ...] = ()
+    """Windows that have closed, and of which nothing was listened to."""
 
 
-def record_day(day: date, *, settings: Settings, storage: Storage) -> Recorded:
-    """Record AIS for every overpass of the day's plan and write one snapshot for each tile.
+def record_day(
+    day: date,
+    *,
+    settings: Settings,
+    storage: Storage,
+    clock: Clock = utc_now,
+    api_key: str | None = None,
+    group: CaptureGroup | None = None,
+    stop: threading.Event | None = None,
+    progress: Progress = lambda text: None,
+    meeting_folder: Path | None = None,
+) -> Recorded:
+    """Record AIS for the overpasses of a day's plan, and add it to the snapshot of each tile.
+
+    Real AIS is recorded when it is there to be heard: this waits for each window that has not closed yet, and what was
+    missed is in the result. Captures that were killed are finished first. Synthetic AIS is made up at once, and replaces
+    what was made up before.
+
+    Args:
+        day: UTC.
+        settings: `ais.source` says which.
+        storage: the dataset.
+        clock: aware UTC; for real AIS it must run.
+        api_key: of the AIS service; synthetic AIS needs none.
+        group: record these windows instead of the plan's.
+        stop: ends the recording within a second; what was heard is kept.
+        progress: told what is waited for, and how it goes.
+        meeting_folder: where the processes of this machine take turns; none: `connection_limit.default_folder`.
 
     Raises:
-        ConfigError: `ais.source` is `aisstream`: capture is not in this version.
-        StorageError: the day has no overpass plan.
+        StorageError: the day has no overpass plan, or the dataset cannot be written.
+        MixedAisError: the dataset is of the other kind of AIS.
+        AisKeyError: there is no key, or the service does not take it.
+        CaptureError: the service could not be reached in any whole group of windows, or the clock stands still.
+    """
+    if settings.ais.source == "synthetic":
+        return _record_synthetic_day(day, settings, storage, clock)
+    windows = group.windows if group else windows_of_plan(tables.read_table(storage, layout.plan(day), PLAN_SCHEMA))
+    record_windows(
+        windows,
+        settings=settings,
+        storage=storage,
+        clock=clock,
+        api_key=api_key,
+        stop=stop or threading.Event(),
+        progress=progress,
+        meeting_folder=meeting_folder,
+    )
+    return recorded_of_day(day, windows, storage=storage, now=clock())
+
+
+def recorded_of_day(day: date, windows: Sequence[Window], *, storage: Storage, now: datetime) -> Recorded:
+    """What there is of a day's real AIS.
+
+    Args:
+        day: UTC.
+        windows: those that were to be recorded; of other days they play no part.
+        storage: the dataset.
+        now: aware UTC; what is still open is not missed.
+    """
+    records = read_records(storage, day)
+    of_day = [(window, best_record(window, records)) for window in windows if window.day == day]
+    fixes = read_snapshots(storage, day)
+    return Recorded(
+        ais_source=SOURCE,
+        fixes=len(fixes),
+        ships=fixes["mmsi"].nunique(),
+        keys=[key for key in storage.list(layout.ais_folder(day)) if layout.is_snapshot(key)],
+        passes=tuple(best for _, best in of_day if best is not None),
+        missed=tuple(window for window, best in of_day if window.end <= now and (best is None or best.status == MISSED)),
+    )
+
+
+def record_synthetic(
+    plan: pd.DataFrame, day: date, *, settings: Settings, storage: Storage, clock: Clock = utc_now
+) -> Recorded:
+    """Make up AIS for a plan, marked synthetic everywhere; what was made up for its tiles on that day is replaced.
+
+    Args:
+        plan: PLAN_SCHEMA, overpasses of the day.
+        day: UTC.
+        settings: how many ships, and their seed.
+        storage: the dataset.
+        clock: when that was, for the record.
+
+    Raises:
         MixedAisError: the dataset is of real AIS.
     """
-    if settings.ais.source != "synthetic":
-        raise ConfigError(
-            "configuration",
-            "ais.source",
-            settings.ais.source,
-            "'synthetic', or an AIS file (chip-from-file): capture from aisstream.io is not in this version, and synthetic "
-            "ships never stand in for real ones unasked",
-        )
-    plan = tables.read_table(storage, layout.plan(day), PLAN_SCHEMA)
-    claim_dataset(storage, {"synthetic"})
-    for key in storage.list(layout.ais_folder(day)):
-        # Made again, not recorded again: another seed or number of ships replaces what was made up before.
-        if layout.is_snapshot(key):
-            storage.delete(key)
+    claim_dataset(storage, {SYNTHETIC})
+    for tile in sorted(set(plan["tile_id"])):
+        for suffix in ("parquet", "xlsx"):
+            storage.delete(layout.ais_snapshot(day, tile, suffix))
     fixes = synthetic_fixes_of_plan(plan, settings)
-    keys = write_snapshots(storage, day, fixes, metadata={"ais_source": "synthetic"})
-    return Recorded(ais_source="synthetic", fixes=len(fixes), ships=fixes["mmsi"].nunique(), keys=keys)
+    keys = write_snapshots(storage, day, fixes, metadata={"ais_source": SYNTHETIC})
+    passes = []
+    for window in windows_of_plan(plan):
+        of_window = fixes[(fixes["tile_id"] == window.tile_id) & (fixes["overpass_time"] == window.overpass_time)]
+        passes.append(
+            PassRecord(
+                window=window,
+                covered_s=(window.end - window.start).total_seconds(),
+                gaps=(),
+                fixes=len(of_window),
+                ships=of_window["mmsi"].nunique(),
+            )
+        )
+    if passes:
+        group = CaptureGroup(windows=tuple(one.window for one in passes))
+        record = CaptureRecord(
+            capture_id=f"{SYNTHETIC}-{group.group_id}",
+            ais_source=SYNTHETIC,
+            url="",
+            started_at=clock(),
+            ended_at=clock(),
+            ended=DONE,
+            connections=0,
+            messages=0,
+            ignored={},
+            lost=0,
+            passes=tuple(passes),
+        )
+        write_record(storage, record)
+    return Recorded(ais_source=SYNTHETIC, fixes=len(fixes), ships=fixes["mmsi"].nunique(), keys=keys, passes=tuple(passes))
+
+
+def _record_synthetic_day(day: date, settings: Settings, storage: Storage, clock: Clock) -> Recorded:
+    plan = tables.read_table(storage, layout.plan(day), PLAN_SCHEMA)
+    claim_dataset(storage, {SYNTHETIC})
+    for key in [*storage.list(layout.ais_folder(day)), *storage.list(layout.captures_of_day(day))]:
+        # Made again, not recorded again: another seed or number of ships replaces what was made up before.
+        if layout.is_snapshot(key) or key.startswith(f"{layout.captures_of_day(day)}/"):
+            storage.delete(key)
+    return record_synthetic(plan, day, settings=settings, storage=storage, clock=clock)
 
 
 def synthetic_fixes_of_plan(plan: pd.DataFrame, settings: Settings) -> pd.DataFrame:
@@ -124,28 +250,6 @@ def read_file(path: Path, *, storage: Storage, now: datetime, position: str = "a
     fixes = good.rename(columns={"ais_time": "time", "ais_lat": "lat", "ais_lon": "lon"})
     fixes = tables.to_frame(tables.conform(fixes, FIX_SCHEMA, path.name))
     return FileDays(source_id=source_id, targets=by_day, fixes=fixes)
-
-
-def claim_dataset(storage: Storage, ais_sources: set[str]) -> None:
-    """Note what kind of AIS a dataset is of, before anything of it is written; later AIS must be of the same kind.
-
-    Args:
-        storage: the dataset.
-        ais_sources: what is about to be recorded or read: aisstream, file, synthetic.
-
-    Raises:
-        MixedAisError: it is of the other kind, or the AIS itself is of both.
-    """
-    if not ais_sources:
-        return
-    kinds = {"synthetic" if source == "synthetic" else "real" for source in ais_sources}
-    with storage.lock("dataset"):
-        key = layout.dataset_note()
-        known = str(json.loads(storage.get(key))["ais"]) if storage.exists(key) else None
-        if kinds != {known or min(kinds)}:
-            raise MixedAisError(known, sorted(ais_sources))
-        if known is None:
-            storage.put(key, json.dumps({"ais": min(kinds)}).encode())
 
 
 def _first_read(storage: Storage, source_id: str, now: datetime) -> datetime:

@@ -1,6 +1,7 @@
 """The AIS of a day: what is recorded for a plan, and a file split into its days."""
 
 import hashlib
+import itertools
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,12 +12,15 @@ import pyproj
 import pytest
 
 from s2chips_core import layout, tables
-from s2chips_core.ais.day import AREA_MARGIN_DEG, read_file, record_day, synthetic_fixes_of_plan
+from s2chips_core.ais.capture_record import RECORDED, CaptureRecord, PassRecord, read_records, write_record
+from s2chips_core.ais.day import read_file, record_day, record_synthetic, synthetic_fixes_of_plan
 from s2chips_core.ais.fixes import FIX_SCHEMA
-from s2chips_core.ais.snapshots import read_snapshots
+from s2chips_core.ais.fixes_of_window import AREA_MARGIN_DEG
+from s2chips_core.ais.snapshots import read_snapshots, write_snapshots
 from s2chips_core.ais.targets import TARGET_SCHEMA
+from s2chips_core.ais.windows import windows_of_plan
 from s2chips_core.config import Settings, parse_settings
-from s2chips_core.errors import ConfigError, InputError, StorageError
+from s2chips_core.errors import AisKeyError, InputError, MixedAisError, StorageError
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.storage import LocalStorage
 
@@ -30,21 +34,21 @@ def settings_of(**ais: object) -> Settings:
     return parse_settings({"satellite_tracking": {"tiles": ["30STE"]}, "ais": ais}, "test")
 
 
-def plan_of(*passes: tuple[str, datetime]) -> pd.DataFrame:
+def plan_of(*passes: tuple[str, datetime], side: timedelta = timedelta()) -> pd.DataFrame:
     frame = pd.DataFrame(passes, columns=["tile_id", "overpass_time"])
     frame["overpass_time"] = pd.to_datetime(frame["overpass_time"], utc=True).astype("datetime64[ms, UTC]")
     return frame.assign(
         satellite="S2B",
-        window_start=frame["overpass_time"],
-        window_end=frame["overpass_time"],
+        window_start=frame["overpass_time"] - side,
+        window_end=frame["overpass_time"] + side,
         time_sigma_s=0.0,
         imaging="planned",
         source="backfill",
     )
 
 
-def put_plan(storage: LocalStorage, *passes: tuple[str, datetime]) -> None:
-    tables.write_table(storage, layout.plan(DAY), plan_of(*passes), PLAN_SCHEMA)
+def put_plan(storage: LocalStorage, *passes: tuple[str, datetime], side: timedelta = timedelta()) -> None:
+    tables.write_table(storage, layout.plan(DAY), plan_of(*passes, side=side), PLAN_SCHEMA)
 
 
 def test_each_tile_of_the_plan_gets_its_snapshot(storage: LocalStorage) -> None:
@@ -100,12 +104,99 @@ def test_without_a_plan_nothing_is_recorded(storage: LocalStorage) -> None:
     assert storage.list(layout.ais_folder(DAY)) == []
 
 
-def test_real_ais_is_refused_and_nothing_synthetic_stands_in(storage: LocalStorage) -> None:
+def test_real_ais_without_a_key_is_refused_and_nothing_synthetic_stands_in(storage: LocalStorage) -> None:
     put_plan(storage, ("30STE", PASS))
-    with pytest.raises(ConfigError, match=r"ais\.source: got 'aisstream'") as refused:
-        record_day(DAY, settings=settings_of(source="aisstream"), storage=storage)
-    assert refused.value.key == "ais.source"
-    assert storage.list(layout.ais_folder(DAY)) == []
+    for key in (None, ""):
+        with pytest.raises(AisKeyError, match=r"AISSTREAM_API_KEY is not set.*\.env"):
+            record_day(DAY, settings=settings_of(source="aisstream"), storage=storage, api_key=key)
+    assert storage.list("ais") == []
+    assert not storage.exists(layout.dataset_note())
+
+
+def test_synthetic_windows_count_as_recorded(storage: LocalStorage) -> None:
+    put_plan(storage, ("30STE", PASS), ("30SUE", PASS + timedelta(seconds=4)), side=timedelta(minutes=5))
+    recorded = record_day(DAY, settings=settings_of(), storage=storage, clock=lambda: NOW)
+    [record] = read_records(storage, DAY)
+    assert (record.ais_source, record.ended, record.started_at) == ("synthetic", "done", NOW)
+    assert [(one.window.tile_id, one.status, one.ships) for one in record.passes] == [
+        ("30STE", RECORDED, 6),
+        ("30SUE", RECORDED, 6),
+    ]
+    assert recorded.passes == record.passes
+    assert recorded.missed == ()
+    put_plan(storage, ("30SUE", PASS + timedelta(seconds=9)), side=timedelta(minutes=5))
+    record_day(DAY, settings=settings_of(), storage=storage, clock=lambda: NOW)
+    [again] = read_records(storage, DAY)
+    assert [one.window.tile_id for one in again.passes] == ["30SUE"], "made again, not recorded again"
+
+
+def test_synthetic_ais_for_some_tiles_leaves_the_others(storage: LocalStorage) -> None:
+    put_plan(storage, ("30STE", PASS), ("30SUE", PASS + timedelta(seconds=4)))
+    record_day(DAY, settings=settings_of(), storage=storage)
+    plan = plan_of(("30SUE", PASS + timedelta(seconds=4)))
+    record_synthetic(plan, DAY, settings=settings_of(synthetic_ships_per_tile=2), storage=storage)
+    ships = read_snapshots(storage, DAY).groupby("tile_id")["mmsi"].nunique()
+    assert ships.to_dict() == {"30STE": 6, "30SUE": 2}
+
+
+def test_a_day_of_the_past_tells_what_was_missed(storage: LocalStorage) -> None:
+    put_plan(storage, ("30STE", PASS), ("30SUE", PASS + timedelta(seconds=4)), side=timedelta(minutes=5))
+    recorded = record_day(DAY, settings=settings_of(source="aisstream"), storage=storage, api_key="a-key", clock=lambda: NOW)
+    assert (recorded.ais_source, recorded.fixes, recorded.ships, recorded.keys) == ("aisstream", 0, 0, [])
+    assert [window.tile_id for window in recorded.missed] == ["30STE", "30SUE"]
+    assert recorded.passes == ()
+    assert storage.list("ais") == []
+
+
+def test_a_day_that_was_recorded_needs_no_key(storage: LocalStorage) -> None:
+    put_plan(storage, ("30STE", PASS), ("30SUE", PASS + timedelta(seconds=4)), side=timedelta(minutes=5))
+    first, second = windows_of_plan(tables.read_table(storage, layout.plan(DAY), PLAN_SCHEMA))
+    fixes = synthetic_fixes_of_plan(plan_of(("30STE", PASS)), settings_of()).assign(ais_source="aisstream")
+    keys = write_snapshots(storage, DAY, fixes, metadata=None)
+    heard = PassRecord(window=first, covered_s=600.0, gaps=(), fixes=len(fixes), ships=6)
+    unheard = PassRecord(window=second, covered_s=0.0, gaps=(), fixes=0, ships=0)
+    write_record(storage, record_of(heard, unheard))
+    recorded = record_day(DAY, settings=settings_of(source="aisstream"), storage=storage, clock=lambda: NOW)
+    assert (recorded.fixes, recorded.ships, sorted(recorded.keys)) == (len(fixes), 6, sorted(keys))
+    assert recorded.passes == (heard, unheard)
+    assert recorded.missed == (second,)
+
+
+def record_of(*passes: PassRecord) -> CaptureRecord:
+    return CaptureRecord(
+        capture_id="before",
+        ais_source="aisstream",
+        url="wss://stream.aisstream.io/v0/stream",
+        started_at=PASS,
+        ended_at=PASS,
+        ended="done",
+        connections=1,
+        messages=1,
+        ignored={},
+        lost=0,
+        passes=passes,
+    )
+
+
+def test_a_day_without_overpasses_needs_no_key_either(storage: LocalStorage) -> None:
+    put_plan(storage)
+    assert record_day(DAY, settings=settings_of(source="aisstream"), storage=storage).missed == ()
+
+
+def test_real_ais_does_not_come_into_a_synthetic_dataset(storage: LocalStorage) -> None:
+    put_plan(storage, ("30STE", PASS), side=timedelta(minutes=5))
+    record_day(DAY, settings=settings_of(), storage=storage)
+    before = {key: storage.get(key) for key in storage.list("ais")}
+    running = itertools.count()
+    with pytest.raises(MixedAisError):
+        record_day(
+            DAY,
+            settings=settings_of(source="aisstream"),
+            storage=storage,
+            api_key="a-key",
+            clock=lambda: PASS + timedelta(milliseconds=next(running)),
+        )
+    assert {key: storage.get(key) for key in storage.list("ais")} == before
 
 
 ROWS = """mmsi,lat,lon,overpass_time,captured_time
