@@ -290,7 +290,7 @@ class Scheduling(_Section):
     give_up_days: int = Field(14, ge=0, le=365, description="Until then a ship without a scene is pending, not lost.")
     first_day: date = Field(date(2015, 6, 23), description="First daily partition (Sentinel-2A's launch).")
     capture_lead_s: float = Field(
-        150.0, ge=0, le=3600, description="A capture run is started this long before its window opens, seconds."
+        150.0, ge=0, le=3600, description="A capture run is started at least this long before its window opens, seconds."
     )
     weekly_plan_cron: str = Field("0 3 * * 1", description="When `weekly_overpass_plan` plans the horizon, cron, UTC.")
     chipping_cron: str = Field("0 6 * * *", description="When `lagged_chipping` looks for days to chip, cron, UTC.")

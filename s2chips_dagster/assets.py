@@ -10,7 +10,7 @@ import dagster as dg
 
 from s2chips_core import __version__, layout, tables
 from s2chips_core.config import Settings
-from s2chips_dagster import run_config
+from s2chips_dagster import captures, plans, run_config
 from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
 from s2chips_dagster.metadata import counts_table, table_preview, throttled
 from s2chips_dagster.partitions import daily, day_of
@@ -30,28 +30,14 @@ INDEX_CONDITION = (
 def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """The assets, with the run config's defaults from `settings`."""
     days = daily(settings.scheduling.first_day)
-    AisConfig: Any = run_config.run_config("AisConfig", settings, run_config.AIS)
+    AisConfig: Any = run_config.capture_config(settings)
     MatchingConfig: Any = run_config.run_config("MatchingConfig", settings, run_config.MATCHING)
     ChippingConfig: Any = run_config.run_config("ChippingConfig", settings, run_config.CHIPPING)
 
     @dg.asset(partitions_def=days, group_name=GROUP, kinds={"stac", "parquet"}, owners=OWNERS)
     def overpass_plan(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
-        """When each watched tile is imaged on the day, and from when to when AIS is recorded."""
-        from s2chips_core.scenes.day import plan_day
-
-        now = workspace.settings()
-        storage = workspace.storage(now)
-        day = day_of(context.partition_key)
-        planned = plan_day(day, settings=now, storage=storage, now=workspace.clock())
-        return dg.MaterializeResult(
-            metadata={
-                "overpasses": len(planned.plan),
-                "tiles": planned.plan["tile_id"].nunique(),
-                "requests": planned.requests,
-                "path": dg.MetadataValue.path(storage.url(layout.plan(day))),
-                "preview": table_preview(planned.plan, ["tile_id", "satellite", "overpass_time", "imaging", "source"]),
-            }
-        )
+        """When each watched tile is imaged, and from when to when AIS is recorded; for today the whole horizon."""
+        return dg.MaterializeResult(metadata=plans.plan(context, day_of(context.partition_key), workspace))
 
     @dg.asset(partitions_def=days, group_name=GROUP, deps=[overpass_plan], kinds={"parquet", "excel"}, owners=OWNERS)
     def ais_snapshots(
@@ -60,23 +46,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         workspace: Workspace,
     ) -> dg.MaterializeResult[Any]:
         """AIS fixes around the overpasses of the day, one table for each tile."""
-        from s2chips_core.ais.day import record_day
-
-        chosen = workspace.settings(run_config.overrides(config))
-        storage = workspace.storage(chosen)
-        day = day_of(context.partition_key)
-        recorded = record_day(day, settings=chosen, storage=storage)
-        if recorded.ais_source == "synthetic" and recorded.fixes:
-            context.log.warning("AIS of %s is synthetic: for trials, never as ground truth", day)
-        return dg.MaterializeResult(
-            metadata={
-                "ais_source": recorded.ais_source,
-                "fixes": recorded.fixes,
-                "ships": recorded.ships,
-                "snapshots": dg.MetadataValue.json([storage.url(key) for key in recorded.keys]),
-                "path": dg.MetadataValue.path(storage.url(layout.ais_folder(day))),
-            }
-        )
+        return dg.MaterializeResult(metadata=captures.record(context, day_of(context.partition_key), config, workspace))
 
     @dg.asset(partitions_def=days, group_name=GROUP, deps=[ais_snapshots], kinds={"stac", "parquet"}, owners=OWNERS)
     def scene_matches(
@@ -130,6 +100,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         """The footprints of each day on which chips of this partition were sensed, as GeoJSON."""
         from s2chips_core.index.geojson import refresh_geojson
 
+        began = time.monotonic()
         now = workspace.settings()
         storage = workspace.storage(now)
         day = day_of(context.partition_key)
@@ -138,6 +109,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             metadata={
                 "footprints": written.get(day, 0),
                 "days": dg.MetadataValue.json({str(d): n for d, n in written.items()}),
+                "seconds": round(time.monotonic() - began, 3),
                 "path": dg.MetadataValue.path(storage.url(layout.daily_geojson(day))),
             }
         )

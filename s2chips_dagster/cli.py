@@ -57,10 +57,22 @@ def _parser() -> argparse.ArgumentParser:
         help="centre on each row as it is (default), or take the rows of a ship as its track to the sensing time",
     )
 
-    plan = _command(commands, "predict-overpasses", _predict, "the overpass plan of days that have been imaged, as CSV")
+    plan = _command(commands, "predict-overpasses", _predict, "the overpass plan of some days, as CSV")
     plan.add_argument("--out", type=Path, help="the CSV to write (default: stdout)")
-    plan.add_argument("--start", type=_day, help="first day, YYYY-MM-DD (default: backfill_days ago)")
-    plan.add_argument("--days", type=_count, help="how many days (default: backfill_days)")
+    plan.add_argument("--start", type=_day, help="first day, YYYY-MM-DD (default: today; for backfill: backfill_days ago)")
+    plan.add_argument("--days", type=_count, help="how many days (default: horizon_days; for backfill: backfill_days)")
+    plan.add_argument(
+        "--source",
+        choices=("backfill", "tle", "acquisition_plan", "auto"),
+        help="what the plan is made from (default: satellite_tracking.source)",
+    )
+
+    ais = _command(commands, "collect-ais", _collect, "record AIS around the passes of a schedule, as they come")
+    ais.add_argument("--schedule", type=Path, required=True, help="CSV with the columns of the overpass plan")
+    ais.add_argument(
+        "--window-min", type=_minutes, help="recording time each side of the pass, minutes (default: the schedule's windows)"
+    )
+    ais.add_argument("--dry-run", action="store_true", help="synthetic AIS, at once, marked so everywhere")
 
     demo = commands.add_parser("demo", help="two days offline, on the embedded archive")
     demo.set_defaults(run=_demo)
@@ -88,6 +100,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no count: expected a whole number from 1")
     return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes <= 60:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected minutes, above 0 and at most 60")
+    return minutes
 
 
 def _config_file(options: argparse.Namespace) -> Path:
@@ -136,20 +158,33 @@ def _chip_from_file(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from datetime import timedelta
 
-    import pandas as pd
-
-    from s2chips_core.scenes.day import plan_day
+    from s2chips_core.overpasses.planning import plan_overpasses
+    from s2chips_core.overpasses.schedule import format_schedule
+    from s2chips_core.scenes.observed import observe_scenes
     from s2chips_dagster.runs import Runs
 
     runs = Runs(_config_file(options))
-    count = options.days or runs.settings.satellite_tracking.backfill_days
-    start = options.start or (runs.now().date() - timedelta(days=count))
-    plans = []
-    for n in range(count):
-        day = start + timedelta(days=n)
-        plans.append(plan_day(day, settings=runs.settings, storage=runs.storage, now=runs.now()).plan)
-        print(f"{day}: {len(plans[-1])} overpasses", file=sys.stderr)
-    text = pd.concat(plans).to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
+    settings, now = runs.settings, runs.now()
+    if options.source:
+        settings = settings.override({"satellite_tracking": {"source": options.source}}, "--source")
+    tracking = settings.satellite_tracking
+    past = tracking.source == "backfill"
+    days = options.days or (tracking.backfill_days if past else tracking.horizon_days)
+    start = options.start or (now.date() - timedelta(days=days if past else 0))
+    planned = plan_overpasses(
+        start,
+        days,
+        settings=settings,
+        storage=runs.storage,
+        now=now,
+        observe=observe_scenes(settings, now),
+        progress=lambda what: print(what, file=sys.stderr),
+    )
+    for note in planned.plan.notes:
+        print(f"s2chips: warning: {note}", file=sys.stderr)
+    for day, rows in planned.by_day.items():
+        print(f"{day}: {len(rows)} overpasses", file=sys.stderr)
+    text = format_schedule(planned.plan.passes)
     if options.out:
         try:
             options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -160,6 +195,15 @@ def _predict(options: argparse.Namespace) -> int:
     else:
         print(text, end="")
     return DONE
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from s2chips_dagster.collect import collect
+
+    recorded = collect(
+        options.schedule, config_file=_config_file(options), window_min=options.window_min, dry_run=options.dry_run
+    )
+    return DONE if recorded else FAILED
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -11,6 +11,8 @@ from s2chips_dagster.checks import build_checks
 from s2chips_dagster.file_job import build_file_job
 from s2chips_dagster.jobs import build_jobs
 from s2chips_dagster.resources import Workspace
+from s2chips_dagster.schedules import build_schedules
+from s2chips_dagster.sensors import build_sensors
 
 
 def build_definitions(config_file: Path, *, now: str = "") -> dg.Definitions:
@@ -24,17 +26,19 @@ def build_definitions(config_file: Path, *, now: str = "") -> dg.Definitions:
         ConfigError: the file says something that cannot be.
     """
     settings = load_settings(config_file, os.environ)
-    assets = build_assets(settings)
+    assets, jobs = build_assets(settings), build_jobs()
     return dg.Definitions(
         assets=assets,
         asset_checks=build_checks(assets, settings),
-        jobs=[*build_jobs(), build_file_job(settings)],
+        jobs=[*jobs, build_file_job(settings)],
+        schedules=build_schedules(settings, jobs),
         sensors=[
+            *build_sensors(settings, jobs),
             dg.AutomationConditionSensorDefinition(
                 "index_automation",
                 target=dg.AssetSelection.assets("tiles_index"),
                 default_status=dg.DefaultSensorStatus.RUNNING,
-            )
+            ),
         ],
         resources={"workspace": Workspace(config_file=str(config_file), now=now)},
         executor=dg.in_process_executor,

@@ -13,6 +13,7 @@ from s2chips_core.config import Settings
 from s2chips_dagster import run_config
 from s2chips_dagster.checks import checks_of_source
 from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
+from s2chips_dagster.jobs import CHIPPING_TAGS
 from s2chips_dagster.metadata import throttled
 from s2chips_dagster.resources import Workspace
 
@@ -41,7 +42,7 @@ def build_file_job(settings: Settings) -> dg.JobDefinition:
         chosen: Any = config
         chip_file(context, Path(chosen.path), chosen.position, run_config.overrides(chosen), workspace)
 
-    @dg.job(name="chip_from_ais_file", description="Chip the ships of a CSV or XLSX file.")
+    @dg.job(name="chip_from_ais_file", description="Chip the ships of a CSV or XLSX file.", tags=CHIPPING_TAGS)
     def chip_from_ais_file() -> None:
         chip_ais_file()
 

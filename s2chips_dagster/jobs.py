@@ -7,15 +7,39 @@ import dagster as dg
 RUN_DAY = ("overpass_plan", "ais_snapshots", "scene_matches", "chips", "daily_geojson", "daily_report")
 CHIP_DAY = ("scene_matches", "chips", "daily_geojson", "daily_report")
 
+KIND_TAG = "s2chips/kind"
+"""What a run is about; dagster.yaml limits how many of a kind run at once."""
+CAPTURE_KIND, CHIPPING_KIND, PLANNING_KIND = "capture", "chipping", "planning"
+_PRIORITY_TAG = "dagster/priority"
+CAPTURE_TAGS = {KIND_TAG: CAPTURE_KIND, _PRIORITY_TAG: "10"}
+"""First of the queue: a window does not wait."""
+PLANNING_TAGS = {KIND_TAG: PLANNING_KIND, _PRIORITY_TAG: "5"}
+CHIPPING_TAGS = {KIND_TAG: CHIPPING_KIND}
+
 
 def build_jobs() -> list[Any]:
     """The asset jobs of one day. `tiles_index` is in none: it is made once, after the days that feed it."""
     return [
         dg.define_asset_job(
-            "plan_overpasses", selection=["overpass_plan"], description="When each tile is imaged on a day."
+            "plan_overpasses",
+            selection=["overpass_plan"],
+            tags=PLANNING_TAGS,
+            description="When each tile is imaged on a day; for today the whole horizon.",
         ),
-        dg.define_asset_job("capture_ais", selection=["ais_snapshots"], description="Record AIS for the plan of a day."),
-        dg.define_asset_job("chip_day", selection=list(CHIP_DAY), description="Match and chip the AIS of a day."),
-        dg.define_asset_job("run_day", selection=list(RUN_DAY), description="Everything for one day."),
+        dg.define_asset_job(
+            "capture_ais",
+            selection=["ais_snapshots"],
+            tags=CAPTURE_TAGS,
+            description="Record AIS around the overpasses of a day.",
+        ),
+        dg.define_asset_job(
+            "chip_day", selection=list(CHIP_DAY), tags=CHIPPING_TAGS, description="Match and chip the AIS of a day."
+        ),
+        dg.define_asset_job("run_day", selection=list(RUN_DAY), tags=CHIPPING_TAGS, description="Everything for one day."),
         dg.define_asset_job("index_tiles", selection=["tiles_index"], description="Make tiles.parquet from all days."),
     ]
+
+
+def job_named(jobs: list[Any], name: str) -> Any:
+    """One of `build_jobs`."""
+    return next(job for job in jobs if job.name == name)

@@ -2,8 +2,9 @@
 
 import base64
 import logging
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -14,28 +15,30 @@ PREVIEW_ROWS = 10
 
 def table_preview(frame: pd.DataFrame, columns: list[str]) -> dg.TableMetadataValue:
     """The first rows of some columns; every value as text, as the UI shows it."""
-    records = [
-        dg.TableRecord({c: "" if _missing(row[c]) else str(row[c]) for c in columns})
-        for _, row in frame.head(PREVIEW_ROWS).iterrows()
-    ]
+    return records_table([row for _, row in frame.head(PREVIEW_ROWS).iterrows()], columns)
+
+
+def records_table(rows: "Iterable[Mapping[Any, Any] | pd.Series[Any]]", columns: list[str]) -> dg.TableMetadataValue:
+    """All rows, some columns; every value as text, as the UI shows it."""
+    records = [dg.TableRecord({c: "" if _missing(row[c]) else str(row[c]) for c in columns}) for row in rows]
     schema = dg.TableSchema(columns=[dg.TableColumn(name=c, type="string") for c in columns])
     return dg.MetadataValue.table(records=records, schema=schema)
 
 
-def picture(jpeg: bytes, alt: str) -> dg.MarkdownMetadataValue:
-    """A JPEG that the UI shows inline."""
-    return dg.MetadataValue.md(f"![{alt}](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})")
+def picture(data: bytes, alt: str, media_type: str = "image/jpeg") -> dg.MarkdownMetadataValue:
+    """A picture (JPEG, PNG, SVG) that the UI shows inline."""
+    return dg.MetadataValue.md(f"![{alt}](data:{media_type};base64,{base64.b64encode(data).decode()})")
 
 
-def counts_table(counts: Mapping[str, int]) -> dg.MarkdownMetadataValue:
-    """Counts by outcome, all outcomes, also those that are 0."""
-    rows = "\n".join(f"| {name} | {count} |" for name, count in counts.items())
-    return dg.MetadataValue.md(f"| outcome | targets |\n|---|---:|\n{rows}")
+def counts_table(counts: Mapping[str, int], name: str = "outcome", counted: str = "targets") -> dg.MarkdownMetadataValue:
+    """Counts by name, also those that are 0, under these headings."""
+    rows = "\n".join(f"| {each} | {count} |" for each, count in counts.items())
+    return dg.MetadataValue.md(f"| {name} | {counted} |\n|---|---:|\n{rows}")
 
 
 def throttled(log: logging.Logger, every_s: float = 5.0) -> Callable[[Any], None]:
-    """A progress callback that logs at most every `every_s` seconds: Dagster stores an event for each line."""
-    last = time.monotonic()
+    """A progress callback that logs at once, then at most every `every_s` seconds: Dagster stores an event for each line."""
+    last = -math.inf
 
     def report(progress: object) -> None:
         nonlocal last

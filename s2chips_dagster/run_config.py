@@ -7,13 +7,19 @@ file. Values are checked by the settings themselves, before any work starts (`Se
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Optional, cast
 
 import dagster as dg
 from pydantic import BaseModel, Field, create_model
 
 from s2chips_core.config import Settings
+from s2chips_core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from s2chips_core.ais.windows import CaptureGroup, Window
+
+KEY_VARIABLE = "AISSTREAM_API_KEY"
+"""The key of the AIS service is in the environment only: run config is stored as plain text."""
 AIS = {"ais": ("source", "synthetic_ships_per_tile", "synthetic_seed")}
 MATCHING = {
     "stac": ("cloud_cover_max", "search_window_hours", "max_dt_min"),
@@ -55,6 +61,61 @@ def run_config(name: str, settings: Settings, sections: Mapping[str, Sequence[st
         )
         fields[section] = (nested, Field(default=nested(), description=(type(model).__doc__ or "").strip()))
     return cast(type[dg.Config], create_model(name, __base__=dg.Config, **fields))
+
+
+class CaptureWindow(dg.Config):
+    """One pass over one tile, and from when to when AIS is recorded for it."""
+
+    tile_id: str = Field(description="MGRS tile, such as 30STF.")
+    satellite: str = Field(default="", description="S2A, S2B or S2C; empty for a recording that belongs to no pass.")
+    overpass_time: Optional[str] = Field(  # noqa: UP045 - Dagster reads Optional, not X | None
+        default=None, description="When the tile is sensed, ISO 8601; none for a recording that belongs to no pass."
+    )
+    start: str = Field(description="From then on, ISO 8601.")
+    end: str = Field(description="Until then, ISO 8601.")
+
+
+def capture_config(settings: Settings) -> type[dg.Config]:
+    """The run config of `ais_snapshots`: settings, and the windows that a sensor or schedule asks for."""
+    windows: Any = Field(
+        default=[],
+        description="What to record. Filled in by overpass_capture_sensor and periodic_ais_capture; empty: every window of "
+        "the day's plan that has not closed yet.",
+    )
+    recover = Field(default=False, description="Record nothing; only finish captures that were killed, from their journals.")
+    base: Any = run_config("AisSettings", settings, AIS)
+    made = create_model("AisConfig", __base__=base, windows=(list[CaptureWindow], windows), only_recover=(bool, recover))
+    return cast(type[dg.Config], made)
+
+
+def capture_run_config(windows: "Sequence[Window]") -> dict[str, Any]:
+    """The run config of a capture of these windows."""
+    return {"ops": {"ais_snapshots": {"config": {"windows": [window.to_dict() for window in windows]}}}}
+
+
+RECOVERY_RUN_CONFIG = {"ops": {"ais_snapshots": {"config": {"only_recover": True}}}}
+
+
+def capture_group(windows: Sequence[CaptureWindow]) -> "CaptureGroup | None":
+    """The windows of a run as the group to record; none for none.
+
+    Raises:
+        ConfigError: a time is none, or a window ends before it begins.
+    """
+    from s2chips_core.ais.windows import CaptureGroup, Window
+
+    group: list[Window] = []
+    for number, asked in enumerate(windows):
+        key = f"windows[{number}]"
+        try:
+            window = Window.from_dict(asked.model_dump())
+        except ValueError as error:
+            raise ConfigError("run config", key, asked.model_dump(), f"times in ISO 8601 ({error})") from error
+        if window.end <= window.start:
+            raise ConfigError("run config", key, asked.model_dump(), "an end after the start")
+        group.append(window)
+    group.sort(key=lambda window: (window.start, window.tile_id, window.satellite))
+    return CaptureGroup(windows=tuple(group)) if group else None
 
 
 def merge(*sections: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:

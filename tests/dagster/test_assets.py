@@ -16,16 +16,28 @@ from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.sandbox.archive import DEMO_DAYS
 from s2chips_core.sandbox.server import Served
 from s2chips_core.scenes.matches import MATCH_SCHEMA
+from s2chips_dagster.run_config import KEY_VARIABLE
 from tests.dagster.conftest import DAY, Dataset, DayRun, MakeDataset
 
 SHOWN = {
-    "overpass_plan": {"overpasses", "tiles", "requests", "path", "preview"},
-    "ais_snapshots": {"ais_source", "fixes", "ships", "snapshots", "path"},
-    "scene_matches": {"targets", "matched", "statuses", "scenes", "requests", "seconds", "path", "preview"},
-    "chips": {"chips", "outcomes", "contact_sheet", "seconds", "chips_per_second", "requests", "bytes", "path", "preview"},
+    "overpass_plan": {"overpasses", "tiles", "sources", "imaging", "notes", "map", "requests", "path", "preview"},
+    "ais_snapshots": {
+        "ais_source",
+        "fixes",
+        "ships",
+        "passes",
+        "recorded",
+        "partial",
+        "missed",
+        "lost",
+        "snapshots",
+        "path",
+    },
+    "scene_matches": {"targets", "matched", "statuses", "scenes", "requests", "path", "preview"},
+    "chips": {"chips", "outcomes", "contact_sheet", "chips_per_second", "requests", "bytes", "path", "preview"},
     "daily_geojson": {"footprints", "days", "path"},
-    "tiles_index": {"chips", "parts", "seconds", "path"},
-    "daily_report": {"page", "outcomes", "seconds"},
+    "tiles_index": {"chips", "parts", "path"},
+    "daily_report": {"page", "outcomes"},
 }
 
 
@@ -36,7 +48,7 @@ def outcomes_of(dataset: Dataset) -> pd.DataFrame:
 @pytest.mark.parametrize("asset", SHOWN)
 def test_each_materialisation_shows_what_it_made(day_run: DayRun, asset: str) -> None:
     shown = day_run.metadata(asset)
-    assert SHOWN[asset] <= set(shown)
+    assert SHOWN[asset] | {"seconds"} <= set(shown)
     for name in ("path", "page"):
         if name in shown:
             assert shown[name].startswith(str(day_run.storage.root))
@@ -61,6 +73,7 @@ def test_the_numbers_are_those_of_the_tables(day_run: DayRun) -> None:
     assert (shown["overpass_plan"]["overpasses"], shown["overpass_plan"]["tiles"]) == (len(plan), plan["tile_id"].nunique())
     assert (shown["ais_snapshots"]["fixes"], shown["ais_snapshots"]["ships"]) == (len(fixes), fixes["mmsi"].nunique())
     assert shown["ais_snapshots"]["ais_source"] == "synthetic"
+    assert (shown["ais_snapshots"]["recorded"], shown["ais_snapshots"]["missed"]) == (len(plan), 0)
     assert shown["scene_matches"]["statuses"] == matches["status"].value_counts().to_dict()
     assert shown["scene_matches"]["matched"] == int((matches["status"] == "matched").sum())
     assert shown["chips"]["chips"] == shown["tiles_index"]["chips"] == len(index) > 0
@@ -87,7 +100,10 @@ def test_a_synthetic_capture_says_so_in_the_log(make_dataset: MakeDataset, capfd
     assert "is synthetic: for trials, never as ground truth" in capfd.readouterr().err
 
 
-def test_real_ais_without_capture_fails_and_writes_no_fixes(make_dataset: MakeDataset) -> None:
+def test_real_ais_without_a_key_fails_and_writes_no_fixes(
+    make_dataset: MakeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
     dataset = make_dataset(ais={"source": "aisstream"})
     result = dataset.execute("run_day")
     assert not result.success

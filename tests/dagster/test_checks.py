@@ -16,7 +16,7 @@ import rasterio
 from rasterio.io import MemoryFile
 
 import s2chips_core.index.day
-import s2chips_core.scenes.day
+import s2chips_core.overpasses.planning
 from s2chips_core import layout, tables
 from s2chips_core.config import load_settings
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
@@ -217,14 +217,14 @@ def test_a_failed_check_of_chips_stops_what_shows_them(copied: Dataset, harm: Ha
 
 
 def test_a_plan_without_its_columns_stops_the_day(copied: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan_day = s2chips_core.scenes.day.plan_day
+    plan_overpasses = s2chips_core.overpasses.planning.plan_overpasses
 
     def broken(*args: Any, storage: LocalStorage, **more: Any) -> Any:
-        planned = plan_day(*args, storage=storage, **more)
+        planned = plan_overpasses(*args, storage=storage, **more)
         drop_column(layout.plan(DAY), "tile_id")(storage)
         return planned
 
-    monkeypatch.setattr(s2chips_core.scenes.day, "plan_day", broken)
+    monkeypatch.setattr(s2chips_core.overpasses.planning, "plan_overpasses", broken)
     result = copied.execute("run_day")
     assert not result.success
     assert failed(verdicts_of(result)) == {"overpass_plan:schema"}

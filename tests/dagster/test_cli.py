@@ -14,6 +14,7 @@ from s2chips_core import layout, tables
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
+from s2chips_core.overpasses.schedule import read_schedule
 from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW
 from s2chips_core.sandbox.server import Served
 from s2chips_core.storage import LocalStorage
@@ -40,6 +41,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         ["run", "--max-chips", "few"],
         ["chip-from-file"],
         ["predict-overpasses", "--days", "0"],
+        ["predict-overpasses", "--source", "horoscope"],
         ["demo", "--config", "x.yaml"],
     ],
 )
@@ -149,7 +151,7 @@ def test_real_ais_without_capture_fails_with_one_clear_sentence(make_dataset: Ma
     assert (code, out) == (1, "")
     told = [line for line in err.splitlines() if line.startswith("s2chips: ")]
     assert len(told) == 1
-    assert "ais.source: got 'aisstream'" in told[0]
+    assert "AISSTREAM_API_KEY is not set" in told[0]
     assert "synthetic ships never stand in for real ones unasked" in told[0]
     # Nothing synthetic, nothing at all but the plan.
     assert {
@@ -272,6 +274,39 @@ def test_predict_overpasses_writes_a_file_and_says_where(
     code, out, err = run(capfd, *arguments, tmp_path)  # a folder
     assert (code, out) == (1, "")
     assert str(tmp_path) in last_words(err)
+
+
+def test_a_printed_plan_is_a_schedule(make_dataset: MakeDataset, home: Path, tmp_path: Path, capfd: Words) -> None:
+    dataset = make_dataset()
+    out_file = tmp_path / "schedule.csv"
+    code, _, _ = run(capfd, "predict-overpasses", "--start", DAY, "--days", 1, "--config", dataset.config, "--out", out_file)
+    assert code == 0
+    kept = tables.read_table(dataset.storage, layout.plan(DAY), PLAN_SCHEMA)
+    assert len(kept) > 0
+    pd.testing.assert_frame_equal(read_schedule(out_file), kept)
+
+
+def test_predict_overpasses_looks_ahead_from_today(make_dataset: MakeDataset, home: Path, capfd: Words) -> None:
+    """The archive knows 10-12 and 10-27; on 10-29 the repeat cycle tells 11-01 and 11-06, there is nothing else."""
+    nowhere = {"tle_sources": ["/nowhere/a.tle"], "acquisition_plan_sources": []}
+    dataset = make_dataset(satellite_tracking={"source": "backfill", "horizon_days": 9, **nowhere})
+    found, err = predict(capfd, "--source", "auto", "--config", dataset.config)
+    days = [DEMO_NOW.date() + timedelta(days=n) for n in range(9)]
+    assert [line.split(":")[0] for line in err.splitlines() if line.endswith(" overpasses")] == [str(day) for day in days]
+    assert set(found["source"]) == {"repeat_cycle"}
+    assert set(found["overpass_time"].str[:10]) == {"2025-11-01", "2025-11-06"}
+    warnings = [line for line in err.splitlines() if line.startswith("s2chips: warning: ")]
+    assert any("/nowhere/a.tle: cannot be read" in line for line in warnings)
+    assert dataset.storage.exists(layout.plan(days[-1]))
+
+
+def test_predict_overpasses_without_elements_is_a_clear_error(make_dataset: MakeDataset, home: Path, capfd: Words) -> None:
+    dataset = make_dataset(satellite_tracking={"tle_sources": ["/nowhere/a.tle"]})
+    code, out, err = run(capfd, "predict-overpasses", "--source", "tle", "--config", dataset.config)
+    assert (code, out) == (1, "")
+    told = last_words(err)
+    assert told.startswith("s2chips: satellite_tracking.tle_sources: got '/nowhere/a.tle: cannot be read")
+    assert "there are no orbital elements of S2B" in told
 
 
 @pytest.mark.parametrize("done", [True, False])

@@ -37,6 +37,29 @@ def test_jobs_of_the_contract(definitions: dg.Definitions) -> None:
     assert names >= JOBS
 
 
+def test_sensors_and_schedules_of_the_contract(definitions: dg.Definitions) -> None:
+    repository = definitions.get_repository_def()
+    assert {each.name for each in repository.sensor_defs} >= {"overpass_capture_sensor", "late_scene_sensor"}
+    assert {each.name for each in repository.schedule_defs} >= {
+        "weekly_overpass_plan",
+        "lagged_chipping",
+        "periodic_ais_capture",
+    }
+
+
+def test_loading_is_light(tmp_path: Path) -> None:
+    """The daemon and the UI load the code location again and again: what works on data is imported when it does."""
+    code = (
+        "import sys; from pathlib import Path; from s2chips_dagster.definitions import build_definitions;"
+        f"build_definitions(Path({str(REPOSITORY / 'config' / 'config.yaml')!r})).get_repository_def();"
+        "print([m for m in ('rasterio', 'shapely', 'pyproj', 'sgp4', 'websockets', 'pystac_client') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 def test_daily_partitions_of_utc_with_today(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     for name in ASSETS:

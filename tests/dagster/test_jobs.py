@@ -2,9 +2,10 @@
 
 import dagster as dg
 import pytest
+import yaml
 
-from s2chips_dagster.jobs import CHIP_DAY, RUN_DAY, build_jobs
-from tests.dagster.conftest import DayRun
+from s2chips_dagster.jobs import CAPTURE_TAGS, CHIP_DAY, CHIPPING_TAGS, KIND_TAG, RUN_DAY, build_jobs, job_named
+from tests.dagster.conftest import REPOSITORY, DayRun
 
 JOBS = {
     "plan_overpasses": {"overpass_plan"},
@@ -36,3 +37,22 @@ def test_all_are_listed_once() -> None:
     names = [job.name for job in build_jobs()]
     assert sorted(names) == sorted(JOBS)
     assert set(CHIP_DAY) < set(RUN_DAY)
+
+
+def test_runs_by_hand_are_of_a_kind_too(day_run: DayRun) -> None:
+    tags = {name: day_run.definitions.resolve_job_def(name).tags for name in [*JOBS, "chip_from_ais_file"]}
+    assert tags["capture_ais"].items() >= CAPTURE_TAGS.items()
+    for name in ("chip_day", "run_day", "chip_from_ais_file"):
+        assert tags[name].items() >= CHIPPING_TAGS.items()
+    assert int(tags["capture_ais"]["dagster/priority"]) > int(tags["plan_overpasses"]["dagster/priority"]) > 0
+
+
+def test_chipping_and_backfills_leave_room_for_captures() -> None:
+    runs = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())["concurrency"]["runs"]
+    limits = {(each["key"], each.get("value")): each["limit"] for each in runs["tag_concurrency_limits"]}
+    assert limits == {("dagster/backfill", None): 2, (KIND_TAG, CHIPPING_TAGS[KIND_TAG]): 2}
+    assert runs["max_concurrent_runs"] - sum(limits.values()) >= 2, "a capture and a plan"
+
+
+def test_a_job_is_found_by_its_name() -> None:
+    assert job_named(build_jobs(), "chip_day").name == "chip_day"

@@ -24,11 +24,25 @@ def test_picture_is_a_data_uri() -> None:
     assert base64.b64decode(text.split("base64,")[1].rstrip(")")) == b"\xff\xd8jpeg"
 
 
+def test_other_pictures_name_their_kind() -> None:
+    text = metadata.picture(b"<svg/>", "map", "image/svg+xml").value
+    assert text == f"![map](data:image/svg+xml;base64,{base64.b64encode(b'<svg/>').decode()})"
+
+
+def test_records_table_shows_all_rows() -> None:
+    table = metadata.records_table([{"n": n, "of": None} for n in range(30)], ["n", "of"])
+    assert [record.data for record in table.records][-1] == {"n": "29", "of": ""}
+    assert len(table.records) == 30
+
+
 def test_counts_table_has_a_row_for_each_outcome() -> None:
     text = metadata.counts_table({"chipped": 3, "gate_cloud": 0}).value
     assert text is not None
     assert "| chipped | 3 |" in text
     assert "| gate_cloud | 0 |" in text
+    assert text.startswith("| outcome | targets |")
+    other = metadata.counts_table({"tle": 2}, "source", "overpasses").value
+    assert other == "| source | overpasses |\n|---|---:|\n| tle | 2 |"
 
 
 def test_progress_is_logged_at_most_every_so_often(caplog: pytest.LogCaptureFixture) -> None:
