@@ -34,8 +34,14 @@ class Storage(Protocol):
     def delete(self, key: str) -> None:
         """Remove `key`; no error when it is gone already."""
 
+    def delete_folder(self, prefix: str) -> None:
+        """Remove everything below `prefix`, also what puts that were killed have left; nobody writes there now."""
+
     def lock(self, name: str, timeout_s: float = 600.0) -> contextlib.AbstractContextManager[None]:
         """Hold the named lock of this dataset, across threads and processes."""
+
+    def forget_lock(self, name: str) -> None:
+        """Leave nothing of a lock whose name will not be used again; whoever calls this holds it."""
 
     def url(self, key: str) -> str:
         """How a person reaches `key`: a path or URL."""
@@ -104,16 +110,34 @@ class LocalStorage:
             except OSError:
                 break  # not empty, or another process was quicker
 
+    def delete_folder(self, prefix: str) -> None:
+        """Remove the folder, with temporary files, and the folders above that it leaves empty."""
+        keys = [f"{prefix}/{path.name}" for path in self.path(prefix).glob(".*") if path.is_file()]
+        for key in [*keys, *self.list(prefix)]:
+            self.delete(key)
+
     @contextlib.contextmanager
     def lock(self, name: str, timeout_s: float = 600.0) -> Iterator[None]:
         """A lock file under `.locks/`; StorageError when it cannot be had in time."""
-        path = self.root / ".locks" / f"{name}.lock"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path, timeout=timeout_s):
-                yield
-        except Timeout as error:
-            raise StorageError(f".locks/{name}.lock", f"still held by another process after {timeout_s:g} s") from error
+        path = self._lock_file(name)
+        with contextlib.ExitStack() as held:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(FileLock(path, timeout=timeout_s))
+            except Timeout as error:
+                raise StorageError(f".locks/{name}.lock", f"still held by another process after {timeout_s:g} s") from error
+            except OSError as error:
+                problem = f"cannot be locked under {self.root}: {error.strerror}"
+                raise StorageError(f".locks/{name}.lock", problem) from error
+            yield
+
+    def forget_lock(self, name: str) -> None:
+        """Remove the lock file: the lock itself ends when it is let go."""
+        with contextlib.suppress(OSError):  # where it cannot be removed it does no harm
+            self._lock_file(name).unlink(missing_ok=True)
+
+    def _lock_file(self, name: str) -> Path:
+        return self.root / ".locks" / f"{name}.lock"
 
     def url(self, key: str) -> str:
         """The absolute path."""

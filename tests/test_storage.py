@@ -78,6 +78,35 @@ def test_a_put_that_fails_leaves_nothing(storage: LocalStorage) -> None:
     assert [p.name for p in storage.root.iterdir()] == ["a"]
 
 
+def test_a_folder_goes_with_what_killed_puts_have_left(storage: LocalStorage) -> None:
+    storage.put("a/b/one", b"1")
+    storage.put("a/c", b"2")
+    (storage.root / "a/b/.one.0123").write_bytes(b"half")
+    storage.delete_folder("a/b")
+    assert storage.list("a") == ["a/c"]
+    assert not (storage.root / "a/b").exists()
+    storage.delete_folder("a/b")
+
+
+def test_a_forgotten_lock_leaves_nothing_and_holds_until_it_is_let_go(storage: LocalStorage) -> None:
+    with storage.lock("once"):
+        storage.forget_lock("once")
+        storage.forget_lock("once")
+    assert list((storage.root / ".locks").iterdir()) == []
+
+
+def test_an_error_of_who_holds_a_lock_is_no_error_of_the_lock(storage: LocalStorage) -> None:
+    with pytest.raises(TimeoutError), storage.lock("x"):
+        raise TimeoutError
+
+
+def test_a_lock_that_cannot_be_made_is_named(storage: LocalStorage) -> None:
+    storage.root.mkdir(parents=True, exist_ok=True)
+    (storage.root / ".locks").write_text("a file")
+    with pytest.raises(StorageError, match=r"x\.lock"), storage.lock("x"):
+        pass
+
+
 def test_lock_excludes_and_times_out(storage: LocalStorage) -> None:
     other = LocalStorage(storage.root)  # as another thread or process would have it
     with storage.lock("x"), pytest.raises(StorageError, match="still held"), other.lock("x", timeout_s=0.1):

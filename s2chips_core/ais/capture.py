@@ -5,12 +5,13 @@ may be interrupted and done again: snapshots add up with exact repeats once, a r
 Not here: which windows there are (`windows`, `day`), the conversation with the service (`aisstream`).
 """
 
+import contextlib
 import dataclasses
 import logging
 import math
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import pandas as pd
 from s2chips_core.ais.aisstream import AisStream
 from s2chips_core.ais.capture_record import CaptureRecord, Gap, PassRecord, write_record
 from s2chips_core.ais.connection_limit import ConnectionLimit
-from s2chips_core.ais.coverage import Coverage
+from s2chips_core.ais.coverage import LATE_START, Coverage
 from s2chips_core.ais.fixes_of_window import AREA_MARGIN_DEG, build_fixes
 from s2chips_core.ais.journal import Journal, JournalWriter, journals, read_journal, remove_journal
 from s2chips_core.ais.recorder import Recorder
@@ -64,6 +65,7 @@ def capture_group(
     stop: threading.Event,
     meeting_folder: Path,
     progress: Progress = lambda text: None,
+    listened: Callable[[], object] = lambda: None,
 ) -> Captured:
     """Record a group of windows over one connection at a time, until its end and `linger_s`; begins at once.
 
@@ -76,6 +78,7 @@ def capture_group(
         stop: ends the capture within a second; what was heard is kept.
         meeting_folder: where the processes of this machine take turns, see `connection_limit.default_folder`.
         progress: told every 30 s how it goes.
+        listened: called when the windows are over and all is in the journal; writing the snapshots may take a minute more.
 
     Raises:
         AisKeyError: the service does not take the key.
@@ -105,7 +108,7 @@ def capture_group(
         "started_at": clock().isoformat(),
         "windows": [window.to_dict() for window in group.windows],
     }
-    with storage.lock(_lock(capture_id), timeout_s=_LOCK_S):
+    with _held(storage, capture_id, _LOCK_S):
         facts = _Facts(stream, clock)
         journal = JournalWriter(storage, capture_id, header)
         recorder = Recorder(journal, facts.so_far, batch_size=ais.batch_size, flush_interval_s=ais.flush_interval_s)
@@ -124,12 +127,14 @@ def capture_group(
             finish_capture(storage, capture_id)
             raise
         recorder.close()
+        if failure is None:
+            listened()
         progress("writing snapshots")
         captured = finish_capture(storage, capture_id)
     if failure is not None:
         raise failure
     if stream.connections == 0 and facts.ended == DONE:
-        raise CaptureError(url, f"no connection until the windows had closed: {stream.coverage.problem or 'no reason'}")
+        raise CaptureError(url, f"no connection until the windows had closed: {stream.coverage.problem or LATE_START}")
     return captured
 
 
@@ -141,7 +146,7 @@ def recover_journals(storage: Storage) -> list[Captured]:
     recovered = []
     for capture_id in journals(storage):
         try:
-            with storage.lock(_lock(capture_id), timeout_s=0.0):
+            with _held(storage, capture_id, 0.0):
                 # Its capture may have ended between the listing and the lock.
                 if capture_id in journals(storage):
                     recovered.append(finish_capture(storage, capture_id))
@@ -156,7 +161,7 @@ def recover_journals(storage: Storage) -> list[Captured]:
 def is_held(storage: Storage, capture_id: str) -> bool:
     """Whether a process writes or finishes this capture's journal."""
     try:
-        with storage.lock(_lock(capture_id), timeout_s=0.0):
+        with _held(storage, capture_id, 0.0):
             return False
     except StorageError:
         return True
@@ -303,5 +308,13 @@ def _gap(gap: Gap) -> dict[str, str]:
     return {"start": gap.start.isoformat(), "end": gap.end.isoformat(), "reason": gap.reason}
 
 
-def _lock(capture_id: str) -> str:
-    return f"capture-{capture_id}"
+@contextlib.contextmanager
+def _held(storage: Storage, capture_id: str, timeout_s: float) -> Iterator[None]:
+    """A capture's lock. It has no name that comes again: with the journal the lock's file goes."""
+    name = f"capture-{capture_id}"
+    with storage.lock(name, timeout_s):
+        try:
+            yield
+        finally:
+            if capture_id not in journals(storage):
+                storage.forget_lock(name)

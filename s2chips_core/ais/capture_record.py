@@ -105,9 +105,31 @@ def read_records(storage: Storage, day: date) -> list[CaptureRecord]:
 
 
 def best_record(window: Window, records: Sequence[CaptureRecord]) -> PassRecord | None:
-    """How a window was recorded, by the capture that listened to most of it; None when none tried."""
+    """How a window was recorded; None when none tried.
+
+    By the capture that listened to most of it, whose gaps are only those in which no other one listened. Fixes and ships are
+    its own: those of others are partly the same.
+    """
     tried = [one for record in records for one in record.passes if one.window.is_same_pass(window)]
-    return max(tried, key=lambda one: one.covered_s, default=None)
+    best = max(tried, key=lambda one: one.covered_s, default=None)
+    if best is None:
+        return None
+    gaps = list(best.gaps)
+    for other in tried:
+        deaf = [(best.window.start, other.window.start), (other.window.end, best.window.end)]
+        deaf += [(gap.start, gap.end) for gap in other.gaps]
+        gaps = [
+            dataclasses.replace(gap, start=max(gap.start, start), end=min(gap.end, end))
+            for gap in gaps
+            for start, end in sorted(deaf)
+            if max(gap.start, start) < min(gap.end, end)
+        ]
+    heard_s = _length_s(best.gaps) - _length_s(gaps)
+    return dataclasses.replace(best, covered_s=round(best.covered_s + heard_s, 3), gaps=tuple(gaps)) if heard_s else best
+
+
+def _length_s(gaps: Sequence[Gap]) -> float:
+    return sum((gap.end - gap.start).total_seconds() for gap in gaps)
 
 
 def _pass(tree: dict[str, Any]) -> PassRecord:

@@ -31,7 +31,7 @@ SPACING_S = 1.2
 REFUSED_KEY_S = 600.0
 """For so long a refused key is not tried again by anybody; a key that was just made may take minutes to be known."""
 RETRY_AFTER_MOST_S = 3600.0
-"""A service that asks for more is asked again after this; also what a clock that was wrong can cost."""
+"""A service that asks for more is asked again after this."""
 _LOOK_EVERY_S = 0.1
 _ASK_EVERY_S = 1.0
 _FILE_LOCK_S = 10.0
@@ -77,6 +77,8 @@ class _State:
     """In a row."""
     refused: dict[str, float] = dataclasses.field(default_factory=dict)
     """Salted hash of a key -> until when it is not tried."""
+    at: float = 0.0
+    """When it was written: later than now, the clock has been set back since."""
 
 
 class ConnectionLimit:
@@ -224,6 +226,7 @@ class ConnectionLimit:
             yield state
             after = dataclasses.asdict(state)
             if after != before:  # also when reading has mended it
+                after["at"] = self._now()
                 temporary = path.with_suffix(f".{os.getpid()}.{secrets.token_hex(4)}")
                 try:
                     temporary.write_text(json.dumps(after))
@@ -245,13 +248,15 @@ class ConnectionLimit:
         tree: Any = None
         try:
             tree = json.loads(path.read_bytes())
-            refused = {str(name): min(float(until), now + REFUSED_KEY_S) for name, until in tree["refused"].items()}
+            # A wait is as long as it was, also where the clock has been set back by an hour since.
+            ahead_s = max(0.0, float(tree["at"]) - now)
+            refused = {str(n): min(float(until) - ahead_s, now + REFUSED_KEY_S) for n, until in tree["refused"].items()}
             return tree, _State(
                 salt=str(tree["salt"]),
-                # What lies further ahead was written while the clock was wrong.
-                next_at=min(float(tree["next_at"]), now + max(RETRY_AFTER_MOST_S, self._longest_wait_s)),
+                next_at=min(float(tree["next_at"]) - ahead_s, now + max(RETRY_AFTER_MOST_S, self._longest_wait_s)),
                 failures=int(tree["failures"]),
                 refused={name: until for name, until in refused.items() if until > now},
+                at=float(tree["at"]) - ahead_s,
             )
         except FileNotFoundError:
             return tree, _State(salt=secrets.token_hex(16))

@@ -94,8 +94,7 @@ class JournalWriter:
         self._storage, self._capture_id, self._next = storage, capture_id, 0
         if storage.exists(_header(capture_id)):
             raise StorageError(_header(capture_id), "is there already: a capture has one journal, written once")
-        for remnant in storage.list(layout.capture_journal(capture_id)):
-            storage.delete(remnant)
+        storage.delete_folder(layout.capture_journal(capture_id))
         storage.put(_header(capture_id), json.dumps(dict(header), sort_keys=True).encode())
 
     def append(self, positions: Sequence[Position], statics: Sequence[Static], facts: Mapping[str, Any]) -> str | None:
@@ -132,19 +131,29 @@ def journals(storage: Storage) -> list[str]:
     return sorted(_capture_of(key) for key in storage.list(layout.capture_journals()) if key.endswith(f"/{_HEADER}"))
 
 
+def read_header(storage: Storage, capture_id: str) -> dict[str, Any]:
+    """What a journal began with, as it was given to JournalWriter.
+
+    Raises:
+        StorageError: there is no such journal, or its header is none.
+    """
+    key = _header(capture_id)
+    try:
+        header = json.loads(storage.get(key))
+    except ValueError as error:
+        raise StorageError(key, f"is no header of a journal: {error}") from error
+    if not isinstance(header, dict):
+        raise StorageError(key, "is no header of a journal: expected an object")
+    return header
+
+
 def read_journal(storage: Storage, capture_id: str) -> Journal:
     """All that a journal holds; a damaged segment is reported and left out.
 
     Raises:
         StorageError: there is no such journal, or storage fails. An error of the disk is no damage: try again.
     """
-    header_key = _header(capture_id)
-    try:
-        header = json.loads(storage.get(header_key))
-    except ValueError as error:
-        raise StorageError(header_key, f"is no header of a journal: {error}") from error
-    if not isinstance(header, dict):
-        raise StorageError(header_key, "is no header of a journal: expected an object")
+    header = read_header(storage, capture_id)
     segments, facts, damaged = [], [], []
     expected = 0
     for key in storage.list(layout.capture_journal(capture_id)):
@@ -167,11 +176,10 @@ def read_journal(storage: Storage, capture_id: str) -> Journal:
 def remove_journal(storage: Storage, capture_id: str) -> None:
     """Remove a journal, and what an interrupted removal of another has left; no error when it is gone already."""
     storage.delete(_header(capture_id))
-    keys = storage.list(layout.capture_journals())
-    alive = {_capture_of(key) for key in keys if key.endswith(f"/{_HEADER}")}
-    for key in keys:
-        if _capture_of(key) not in alive:
-            storage.delete(key)
+    storage.delete_folder(layout.capture_journal(capture_id))
+    left = {_capture_of(key) for key in storage.list(layout.capture_journals())}
+    for other in sorted(left - set(journals(storage))):
+        storage.delete_folder(layout.capture_journal(other))
 
 
 def _header(capture_id: str) -> str:

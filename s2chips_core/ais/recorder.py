@@ -89,7 +89,9 @@ class Recorder:
         if self._broken is not None:
             raise self._broken
         if self._problem is not None:
-            self.lost += len(self._waiting) + len(self._batch)
+            never_written = len(self._waiting) + len(self._batch)
+            self.lost += never_written
+            _log.warning("%d messages lost: the journal could not be written to the end", never_written)
             raise self._problem
 
     def _run(self) -> None:

@@ -3,9 +3,10 @@
 Not here: one group (`capture`), whose windows they are (`day`), when Dagster starts it (`s2chips_dagster.sensors`).
 """
 
+import functools
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -41,7 +42,8 @@ def record_windows(
 ) -> None:
     """Record every window that has not closed yet: real AIS, waiting for each group of them in turn.
 
-    A group that could not be recorded does not keep later ones from it. Arguments and errors as in `day.record_day`.
+    Neither a group that could not be recorded nor one whose snapshots are still being written keeps later ones from it.
+    Arguments and errors as in `day.record_day`.
     """
     url = without_query(settings.ais.url)
     to_come = [window for window in windows if window.end > clock()]
@@ -56,7 +58,7 @@ def record_windows(
         _check_that_it_runs(clock, url, stop)
         claim_dataset(storage, {SOURCE})
     recover_journals(storage)
-    failure: CaptureError | None = None
+    captures: list[_Capture] = []
     for group in group_windows(to_come, settings.ais.linger_s):
         what = _in_words(group)
         _wait(
@@ -69,24 +71,62 @@ def record_windows(
         if stop.is_set():
             break
         progress(f"recording {what}, until {group.end:%H:%M:%S} UTC and {settings.ais.linger_s:g} s for late messages")
+        work = functools.partial(
+            capture_group,
+            group,
+            ais=settings.ais,
+            storage=storage,
+            clock=clock,
+            api_key=api_key or "",
+            stop=stop,
+            meeting_folder=meeting_folder or default_folder(os.environ),
+            progress=progress,
+        )
+        captures.append(_Capture(what, work, progress))
         try:
-            capture_group(
-                group,
-                ais=settings.ais,
-                storage=storage,
-                clock=clock,
-                api_key=api_key or "",
-                stop=stop,
-                meeting_folder=meeting_folder or default_folder(os.environ),
-                progress=progress,
-            )
-        except AisKeyError:
+            captures[-1].listened.wait()
+        except BaseException:  # an interrupt: nobody would end the thread later
+            stop.set()
             raise
+        if captures[-1].fault is not None:
+            break
+    for capture in captures:
+        capture.join()
+    for error in [*(one.fault for one in captures), *(one.failure for one in reversed(captures))]:
+        if error is not None:
+            raise error
+
+
+class _Capture(threading.Thread):
+    """One group's capture in a thread of its own: the next window may open while the snapshots of this one are written.
+
+    A daemon: who interrupts the program a second time does not wait for it, and its journal is finished by the next start.
+    """
+
+    def __init__(self, what: str, work: Callable[..., object], progress: Progress) -> None:
+        super().__init__(name="ais-capture", daemon=True)
+        self._what, self._work, self._progress = what, work, progress
+        self.listened = threading.Event()
+        """The windows are over, or the capture has ended in another way."""
+        self.failure: CaptureError | None = None
+        """Nothing was recorded; the next windows may go better."""
+        self.fault: BaseException | None = None
+        """Why it makes no sense to go on."""
+        self.start()
+
+    def run(self) -> None:
+        """Do the work, and keep what it ends with for the thread that waits."""
+        try:
+            self._work(listened=self.listened.set)
+        except AisKeyError as error:
+            self.fault = error
         except CaptureError as error:
-            failure = error
-            progress(f"nothing recorded of {what}: {error.problem}")
-    if failure is not None:
-        raise failure
+            self.failure = error
+            self._progress(f"nothing recorded of {self._what}: {error.problem}")
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            self.fault = error
+        finally:
+            self.listened.set()
 
 
 def _is_recorded(storage: Storage, day: date) -> bool:

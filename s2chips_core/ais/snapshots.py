@@ -60,10 +60,12 @@ def write_snapshots(storage: Storage, day: date, fixes: pd.DataFrame, *, metadat
             facts = _put_together(known, metadata or {})
             table = tables.conform(union, FIX_SCHEMA, parquet)
             if not written or facts != known or not table.equals(tables.conform(there, FIX_SCHEMA, parquet)):
-                # The Excel file first: where the Parquet file, which counts, has the rows, so has it.
-                storage.put(xlsx, xlsx_bytes(union, facts))
+                # The Parquet file, which counts, first: 300,000 rows take Excel's half a minute. Nobody finds an Excel file
+                # that is older than it, and one that is missing is written when this is done again.
+                storage.delete(xlsx)
                 table = table.replace_schema_metadata({METADATA_KEY: json.dumps(facts, sort_keys=True).encode()})
                 storage.put(parquet, tables.parquet_bytes(table))
+                storage.put(xlsx, xlsx_bytes(union, facts))
         keys += [parquet, xlsx]
     return keys
 

@@ -221,7 +221,7 @@ class Memory:
                 plan_asked=None if asked is None else date.fromisoformat(asked),
                 recovery_asked=tuple(str(each) for each in tree.get("recovery_asked", [])),
             )
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, OverflowError):
             return cls()
 
 

@@ -7,7 +7,7 @@ the time that openpyxl takes.
 import datetime
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -22,6 +22,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _CREATED = datetime.datetime(1980, 1, 1)  # noqa: DTZ001 - so that the same table gives the same bytes; Excel has no zones
+_AT_ONCE = 10_000
 _OPTIONS = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
 
 
@@ -59,12 +60,17 @@ def workbook_bytes(sheets: Sequence[Sheet], *, sheet_rows: int = MAX_ROWS) -> by
                 if sheet.header:
                     for column, name in enumerate(part.columns):
                         page.write_string(0, column, str(name))
-                rows = zip(*(_plain(values) for _, values in part.items()), strict=True)
-                for row, cells in enumerate(rows, start=int(sheet.header)):
+                for row, cells in enumerate(_rows(part), start=int(sheet.header)):
                     for column, (write, value) in enumerate(zip(writers, cells, strict=True)):
                         if value is not None:
                             write(row, column, value)
     return sink.getvalue()
+
+
+def _rows(table: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """The values of each row; no more than some rows are objects at once."""
+    for start in range(0, len(table), _AT_ONCE):
+        yield from zip(*(_plain(values) for _, values in table.iloc[start : start + _AT_ONCE].items()), strict=True)
 
 
 def _plain(values: "pd.Series[Any]") -> list[Any]:

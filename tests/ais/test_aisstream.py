@@ -171,12 +171,12 @@ def test_refusals_are_tried_again(served: AisServed, tmp_path: Path, fault: str,
 
 def test_refusals_are_tried_ever_more_slowly(served: AisServed, tmp_path: Path) -> None:
     served.faults.refuse()
-    ais = ais_of(served.url, reconnect_initial_s=0.1, reconnect_max_s=0.8)
-    limit = ConnectionLimit(ais.url, most=2, first_wait_s=0.1, longest_wait_s=0.8, folder=tmp_path, dice=lambda: 1.0)
+    ais = ais_of(served.url, reconnect_initial_s=0.05, reconnect_max_s=0.4)
+    limit = ConnectionLimit(ais.url, most=2, first_wait_s=0.05, longest_wait_s=0.4, folder=tmp_path, dice=lambda: 1.0)
     with Listening(served, tmp_path, limit=limit) as listening:
         listening.wait(lambda it: len(served.counters.attempts) == 6)
     waits = [b.at_s - a.at_s for a, b in itertools.pairwise(served.counters.attempts)]
-    for wait_s, least_s in zip(waits, (0.1, 0.2, 0.4, 0.8, 0.8), strict=True):
+    for wait_s, least_s in zip(waits, (0.05, 0.1, 0.2, 0.4, 0.4), strict=True):
         assert least_s <= wait_s < least_s + 0.35
 
 

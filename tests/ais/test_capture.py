@@ -1,6 +1,7 @@
 """A group of windows recorded from the service to the snapshots, and what becomes of captures that are killed."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -284,7 +285,9 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing(served: AisServed, tmp_pa
     assert set(range(224000002, 224000030)) <= set(read_snapshots(disk, over.day)["mmsi"])
 
 
-def test_a_disk_that_stays_full_fails_and_what_it_has_is_recovered_later(served: AisServed, tmp_path: Path) -> None:
+def test_a_disk_that_stays_full_fails_and_what_it_has_is_recovered_later(
+    served: AisServed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     disk, stop = FullDisk(tmp_path / "dataset"), threading.Event()
     over = window(60)
     running = Running(lambda: capture(served, disk, over, stop=stop))
@@ -296,6 +299,7 @@ def test_a_disk_that_stays_full_fails_and_what_it_has_is_recovered_later(served:
         running.end()
     assert isinstance(running.failure, StorageError)
     assert "No space left" in str(running.failure)
+    assert re.search(r"[1-9]\d* messages lost", caplog.text)
     disk.is_full = False
     [recovered] = recover_journals(disk)
     assert recovered.record.ended == "recovered"
@@ -374,6 +378,9 @@ def test_a_killed_capture_loses_what_was_not_flushed_and_no_more(
     assert 1.5 < of_pass.covered_s < 4.0
     assert read_records(storage, over.day) == [recovered.record]
     assert journals(storage) == []
+    assert not is_held(storage, recovered.record.capture_id)
+    assert not storage.path("ais/journal").exists()
+    assert [lock.name for lock in (storage.root / ".locks").glob("capture-*")] == []
     # Again: nothing to do.
     before = {key: storage.get(key) for key in storage.list("ais")}
     assert recover_journals(storage) == []

@@ -6,6 +6,9 @@ import pytest
 
 from s2chips_core import layout
 from s2chips_core.ais.capture_record import (
+    MISSED,
+    PARTIAL,
+    RECORDED,
     CaptureRecord,
     Gap,
     PassRecord,
@@ -51,7 +54,7 @@ LATE = Gap(start=MIDNIGHT, end=MIDNIGHT + timedelta(minutes=2), reason="late sta
 
 
 @pytest.mark.parametrize(
-    ("covered_s", "gaps", "status"), [(600.0, (), "recorded"), (480.0, (LATE,), "partial"), (0.0, (LATE,), "missed")]
+    ("covered_s", "gaps", "status"), [(600.0, (), RECORDED), (480.0, (LATE,), PARTIAL), (0.0, (LATE,), MISSED)]
 )
 def test_the_status_is_what_was_listened_to(covered_s: float, gaps: tuple[Gap, ...], status: str) -> None:
     assert heard(window(5), covered_s, *gaps).status == status
@@ -81,6 +84,27 @@ def test_the_capture_that_heard_most_of_a_pass_counts() -> None:
     records = [record("a", little), record("b", much), record("c", heard(window(5, "29SQV"), 600.0))]
     assert best_record(planned, records) is much
     assert best_record(window(120), records) is None
+
+
+def test_what_another_capture_listened_to_is_no_gap() -> None:
+    over = window(5)
+    at = [over.start + (over.end - over.start) * part / 10 for part in range(11)]
+    length_s = (over.end - over.start).total_seconds()
+    killed = heard(over, 0.4 * length_s, Gap(start=at[4], end=at[10], reason="the capture was killed"))
+    again = heard(
+        over,
+        0.3 * length_s,
+        Gap(start=at[0], end=at[5], reason="late start"),
+        Gap(start=at[8], end=at[10], reason="silence"),
+    )
+    both = best_record(over, [record("a", killed), record("b", again)])
+    assert both is not None
+    assert [(gap.start, gap.end) for gap in both.gaps] == [(at[4], at[5]), (at[8], at[10])]
+    assert (both.covered_s, both.status) == (pytest.approx(0.7 * length_s), PARTIAL)
+    rest = heard(over, 0.6 * length_s, Gap(start=at[0], end=at[4], reason="late start"))
+    whole = best_record(over, [record("a", killed), record("b", rest)])
+    assert whole is not None
+    assert (whole.covered_s, whole.status) == (pytest.approx(length_s), RECORDED)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"passes": [{}]}', b'{"passes": [], "started_at": "soon"}', b"\xff"])

@@ -179,12 +179,20 @@ def test_a_state_that_is_none_is_begun_anew(machine: Machine, text: str) -> None
     assert machine.wait_s(machine.process()) == 0
 
 
-def test_a_clock_that_was_wrong_costs_an_hour_at_most(machine: Machine) -> None:
-    machine.now_s += 10 * 365 * 86_400
+@pytest.mark.parametrize("by_s", [60.0, 3600.0, 10 * 365 * 86_400.0])
+def test_a_clock_that_is_set_back_makes_no_wait_longer(machine: Machine, by_s: float) -> None:
     machine.process().failed(100.0)
     machine.process().refuse_key("key")
-    machine.now_s -= 10 * 365 * 86_400
-    assert machine.wait_s(machine.process(), "another") <= RETRY_AFTER_MOST_S + 1
+    machine.now_s -= by_s
+    assert machine.wait_s(machine.process(), "another") <= 100.2
+    machine.now_s += REFUSED_KEY_S
+    assert machine.wait_s(machine.process(), "key") <= SPACING_S
+
+
+def test_a_clock_that_is_set_back_after_a_connection_does_not_hold_the_next_up(machine: Machine) -> None:
+    assert machine.wait_s(machine.process()) == 0
+    machine.now_s -= 3600.0
+    assert machine.wait_s(machine.process()) <= SPACING_S + 0.2
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

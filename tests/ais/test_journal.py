@@ -23,6 +23,7 @@ from s2chips_core.ais.journal import (
     STATIC,
     JournalWriter,
     journals,
+    read_header,
     read_journal,
     remove_journal,
 )
@@ -88,6 +89,11 @@ class KilledStorage:
     def delete(self, key: str) -> None:
         self._change("delete", key)
 
+    def delete_folder(self, prefix: str) -> None:
+        for key in self.list(prefix):
+            self.delete(key)
+        self._storage.delete_folder(prefix)
+
     def get(self, key: str) -> bytes:
         return self._storage.get(key)
 
@@ -101,6 +107,9 @@ class KilledStorage:
     def lock(self, name: str, timeout_s: float = 600.0) -> Iterator[None]:
         with self._storage.lock(name, timeout_s):
             yield
+
+    def forget_lock(self, name: str) -> None:
+        self._storage.forget_lock(name)
 
     def url(self, key: str) -> str:
         return self._storage.url(key)
@@ -218,6 +227,25 @@ def test_what_an_interrupted_removal_left_is_no_part_of_the_next_capture(storage
     writer.append([position()], [], {"new": True})
     journal = read_journal(storage, CAPTURE)
     assert (journal.facts, len(journal.records), journal.damaged) == (({"new": True},), 1, ())
+
+
+def test_what_a_killed_put_left_goes_with_the_journal(storage: LocalStorage) -> None:
+    write(storage)
+    folder = storage.path(f"ais/journal/{CAPTURE}")
+    (folder / ".000003.parquet.0123456789abcdef").write_bytes(b"half a segment")
+    remove_journal(storage, CAPTURE)
+    assert not folder.exists()
+    folder.mkdir(parents=True)
+    (folder / ".header.json.0123456789abcdef").write_bytes(b"{")
+    (folder / "000000.parquet").write_bytes(b"of a removal that was interrupted")
+    JournalWriter(storage, CAPTURE, HEADER)
+    assert [path.name for path in folder.iterdir()] == ["header.json"]
+
+
+@pytest.mark.parametrize("header", [{"windows": []}, HEADER])
+def test_a_header_alone_is_read(storage: LocalStorage, header: dict[str, Any]) -> None:
+    JournalWriter(storage, CAPTURE, header)
+    assert read_header(storage, CAPTURE) == header == read_journal(storage, CAPTURE).header
 
 
 def test_a_kill_minus_nine_of_a_real_process_keeps_every_flush(storage: LocalStorage) -> None:

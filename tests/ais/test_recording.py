@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 
 from s2chips_core import layout, tables
+from s2chips_core.ais import capture as capturing
 from s2chips_core.ais import connection_limit, recording
-from s2chips_core.ais.capture_record import MISSED, RECORDED, read_records
+from s2chips_core.ais.capture_record import MISSED, PARTIAL, RECORDED, read_records
 from s2chips_core.ais.day import Recorded, record_day
 from s2chips_core.ais.journal import JournalWriter, journals
 from s2chips_core.ais.recording import record_windows
 from s2chips_core.ais.snapshots import read_snapshots
 from s2chips_core.ais.windows import CaptureGroup, Window
-from s2chips_core.errors import CaptureError
+from s2chips_core.errors import CaptureError, StorageError
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.sandbox.ais_server import TEST_KEY, AisServed, serve_ais
 from s2chips_core.storage import LocalStorage
@@ -51,7 +52,7 @@ def record(served: AisServed, storage: LocalStorage, *windows: Window, **given: 
 
 
 def test_each_group_is_waited_for_in_turn(served: AisServed, storage: LocalStorage) -> None:
-    first, second = window(1.2, starts_s=0.8), window(3.2, starts_s=2.6)
+    first, second = window(0.9, starts_s=0.7), window(2.0, starts_s=1.7)
     past = window(-1, starts_s=-3, tile="29SQV")
     told = record(served, storage, second, past, first)
     one, two = read_records(storage, first.day)
@@ -80,6 +81,33 @@ def test_a_group_that_fails_does_not_keep_the_next_from_being_recorded(served: A
     assert any("nothing recorded of 30STF" in text for text in told)
 
 
+def test_a_window_that_opens_while_snapshots_are_written_is_recorded_whole(
+    served: AisServed, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = capturing.finish_capture
+
+    def finish_slowly(storage: LocalStorage, capture_id: str) -> capturing.Captured:
+        time.sleep(1.2)
+        return finish(storage, capture_id)
+
+    monkeypatch.setattr(capturing, "finish_capture", finish_slowly)
+    first, second = window(0.5), window(1.6, starts_s=0.8)
+    record(served, storage, first, second)
+    one, two = read_records(storage, first.day)
+    assert (one.passes[0].status, two.passes[0].status) == (PARTIAL, RECORDED)
+
+
+def test_a_fault_ends_the_recording_with_what_it_is(
+    served: AisServed, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise StorageError("ais/x", "no space")
+
+    monkeypatch.setattr(capturing, "write_snapshots", fail)
+    with pytest.raises(StorageError, match="no space"):
+        record(served, storage, window(0.4))
+
+
 def test_waiting_ends_when_it_is_asked_to(served: AisServed, storage: LocalStorage) -> None:
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
@@ -98,7 +126,7 @@ def test_a_clock_that_is_set_while_it_waits_is_followed(served: AisServed, stora
     def clock() -> datetime:
         return now() + (timedelta(hours=2) if now() - began > timedelta(seconds=0.6) else ahead)
 
-    over = window(7202.4, starts_s=7201)
+    over = window(7201.6, starts_s=7200.9)
     served.clock = clock
     record(served, storage, over, clock=clock)
     [found] = read_records(storage, over.day)
@@ -123,7 +151,8 @@ def test_a_capture_that_was_killed_is_finished_first(served: AisServed, storage:
 
 @pytest.mark.parametrize("with_group", [False, True])
 def test_a_day_is_recorded(served: AisServed, storage: LocalStorage, tmp_path: Path, with_group: bool) -> None:
-    over, other = window(1.4, starts_s=0.6), window(1.5, starts_s=0.7, tile="32VPH")
+    # Longer than a second: a position's time is a whole one.
+    over, other = window(1.8, starts_s=0.6), window(1.9, starts_s=0.7, tile="32VPH")
     past = window(-1, starts_s=-3, tile="29SQV")
     day = over.day
     if not with_group:

@@ -12,6 +12,7 @@ import pytest
 from openpyxl.utils.escape import unescape
 
 from s2chips_core import layout, tables
+from s2chips_core.ais import snapshots
 from s2chips_core.ais.fixes import FIX_SCHEMA
 from s2chips_core.ais.snapshots import METADATA_KEY, add_up, read_snapshots, write_snapshots, xlsx_bytes
 from s2chips_core.ais.synthetic import synthetic_fixes
@@ -128,6 +129,24 @@ def test_a_missing_excel_file_is_made_again(storage: LocalStorage) -> None:
     storage.delete(xlsx)
     write_snapshots(storage, DAY, _fixes(), metadata=None)
     assert storage.get(xlsx) == before
+
+
+def test_a_kill_between_the_two_files_leaves_the_parquet_and_no_older_excel(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet, xlsx = write_snapshots(storage, DAY, _fixes()[:5], metadata=None)
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshots, "xlsx_bytes", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_snapshots(storage, DAY, _fixes(), metadata=None)
+    assert len(read_snapshots(storage, DAY)) == len(_fixes())
+    assert not storage.exists(xlsx)
+    assert write_snapshots(storage, DAY, _fixes(), metadata=None) == [parquet, xlsx]
+    assert _book(storage.get(xlsx))["fixes"].max_row == 1 + len(_fixes())
+
+
+def _interrupted(*_: object) -> bytes:
+    raise KeyboardInterrupt
 
 
 def test_fixes_of_no_tile_have_their_own_file(storage: LocalStorage) -> None:

@@ -219,7 +219,11 @@ def test_memory_of_a_recording_without_a_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "{}", "[]", "nonsense", '{"judged":[["30STF"]]}', '{"judged":[1]}', '{"plan_asked":7}']
+    "text",
+    [
+        *(None, "", "{}", "[]", "nonsense", '{"judged":[["30STF"]]}', '{"judged":[1]}', '{"plan_asked":7}'),
+        '{"judged":[["30STF","S2B",null,"0001-01-01T00:00:00+14:00","2025-10-27T11:00:00+00:00"]]}',
+    ],
 )
 def test_a_cursor_that_is_none_is_an_empty_memory(text: str | None) -> None:
     assert Memory.from_text(text) == Memory()

@@ -1,6 +1,7 @@
 """Excel workbooks, read back by openpyxl and as plain XML."""
 
 import io
+import tracemalloc
 from datetime import datetime
 
 import openpyxl
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from openpyxl.utils import get_column_letter
 from openpyxl.utils.escape import unescape
 
+from s2chips_core.ais import workbook
 from s2chips_core.ais.workbook import FORMULA_STARTS, MAX_CHARACTERS, Sheet, workbook_bytes
 
 
@@ -96,8 +98,27 @@ def test_rows_beyond_a_sheet_go_on_to_the_next(rows: int, sheets: list[int]) -> 
     assert [row[0] for sheet in book for row in sheet.iter_rows(min_row=2, values_only=True)] == list(range(rows))
 
 
-def test_chunks_of_rows_follow_each_other() -> None:
-    assert [row[0] for row in _rows(pd.DataFrame({"n": range(25_000)}))[1:]] == list(range(25_000))
+def test_chunks_of_rows_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbook, "_AT_ONCE", 10)
+    assert [row[0] for row in _rows(pd.DataFrame({"n": range(25)}))[1:]] == list(range(25))
+
+
+def test_no_more_than_some_rows_are_objects_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = pd.Series(pd.date_range("2026-01-01", periods=5_000, freq="s", tz="UTC"))
+    frame = pd.DataFrame({str(n): times for n in range(4)})
+
+    def peak_bytes() -> int:
+        tracemalloc.start()
+        try:
+            workbook_bytes([Sheet("t", frame)])
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    monkeypatch.setattr(workbook, "_AT_ONCE", 5_000)
+    all_at_once = peak_bytes()
+    monkeypatch.setattr(workbook, "_AT_ONCE", 250)
+    assert peak_bytes() < all_at_once - 500_000, "20,000 datetimes are 1 MB"
 
 
 def test_several_sheets_one_without_a_header() -> None:
