@@ -41,8 +41,10 @@ lint: $(DEV_STAMP)  ## ruff, mypy strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(DEV_STAMP)  ## chips per second, requests and bytes against a peer
+bench: $(DEV_STAMP)  ## cutting against a peer, planning, a minute of 5,000 AIS messages a second
 	$(BIN)/python -m benchmarks.cutting
+	$(BIN)/python -m benchmarks.planning
+	$(BIN)/python -m benchmarks.capture
 
 clean:  ## remove what demo and installation made
 	rm -rf $(VENV) demo

@@ -4,7 +4,6 @@ Here: the body of `ais_snapshots`. Not here: recording itself (`s2chips_core.ais
 """
 
 import dataclasses
-import json
 import os
 import threading
 import time
@@ -202,14 +201,13 @@ class JournalLeft:
 def journals_left(storage: Storage) -> list[JournalLeft]:
     """The journals that are there; one that cannot be read is left to whoever finishes it."""
     from s2chips_core.ais.capture import is_held
-    from s2chips_core.ais.journal import journals
+    from s2chips_core.ais.journal import journals, read_header
     from s2chips_core.ais.windows import Window
 
     found = []
     for capture_id in journals(storage):
         try:
-            header = json.loads(storage.get(f"{layout.capture_journal(capture_id)}/header.json"))
-            windows = tuple(Window.from_dict(each) for each in header["windows"])
+            windows = tuple(Window.from_dict(each) for each in read_header(storage, capture_id)["windows"])
         except (StorageError, ValueError, KeyError, TypeError):
             windows = ()  # it has just ended, or is damaged
         found.append(JournalLeft(capture_id=capture_id, windows=windows, held=is_held(storage, capture_id)))

@@ -161,7 +161,8 @@ def _predict(options: argparse.Namespace) -> int:
     from s2chips_core.overpasses.planning import plan_overpasses
     from s2chips_core.overpasses.schedule import format_schedule
     from s2chips_core.scenes.observed import observe_scenes
-    from s2chips_dagster.runs import Runs
+    from s2chips_dagster.plans import day_metadata
+    from s2chips_dagster.runs import Runs, report_days
 
     runs = Runs(_config_file(options))
     settings, now = runs.settings, runs.now()
@@ -184,17 +185,28 @@ def _predict(options: argparse.Namespace) -> int:
         print(f"s2chips: warning: {note}", file=sys.stderr)
     for day, rows in planned.by_day.items():
         print(f"{day}: {len(rows)} overpasses", file=sys.stderr)
+    report_days("overpass_plan", {day: day_metadata(day, rows, runs.storage) for day, rows in planned.by_day.items()})
     text = format_schedule(planned.plan.passes)
     if options.out:
-        try:
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise StorageError(str(options.out), f"cannot be written: {error.strerror}") from error
+        _write_whole(options.out, text)
         print(options.out)
     else:
         print(text, end="")
     return DONE
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file at once: half a schedule looks like a whole one."""
+    from s2chips_core.storage import LocalStorage
+
+    target = path.resolve()
+    if target.exists() and not target.is_file():  # /dev/stdout, a named pipe
+        try:
+            target.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise StorageError(str(path), f"cannot be written: {error.strerror}") from error
+    else:
+        LocalStorage(target.parent).put(target.name, text.encode())
 
 
 def _collect(options: argparse.Namespace) -> int:

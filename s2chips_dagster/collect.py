@@ -9,8 +9,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from s2chips_dagster.run_config import KEY_VARIABLE
 if TYPE_CHECKING:
     import pandas as pd
 
+    from s2chips_core.ais.day import Recorded
     from s2chips_core.ais.windows import Window
 
 
@@ -62,12 +63,13 @@ def collect(schedule: Path, *, config_file: Path, window_min: float | None, dry_
         _tell(f"{schedule} has no passes")
         return True
     if settings.ais.source == "synthetic":
-        _make_up(plan, settings, storage, workspace)
+        _report(_make_up(plan, settings, storage, workspace), storage, workspace.clock())
         return _print_passes(windows, storage, workspace.clock())
     api_key = os.environ.get(KEY_VARIABLE)
     with _stop_on_signals() as stop:
         failure = _record(windows, settings, storage, workspace, api_key, stop)
     any_recorded = _print_passes(windows, storage, workspace.clock())
+    _report(_recorded(windows, storage, workspace.clock()), storage, workspace.clock())
     if failure is not None:
         raise failure
     if stop.is_set():
@@ -102,13 +104,30 @@ def _record(
     return None
 
 
-def _make_up(plan: "pd.DataFrame", settings: Settings, storage: Storage, workspace: Workspace) -> None:
+def _make_up(plan: "pd.DataFrame", settings: Settings, storage: Storage, workspace: Workspace) -> "dict[date, Recorded]":
     from s2chips_core.ais.day import record_synthetic
     from s2chips_core.overpasses.plan import of_day
 
     _tell("AIS is synthetic: for trials, never as ground truth")
-    for day in sorted(set(plan["overpass_time"].dt.date)):
-        record_synthetic(of_day(plan, day), day, settings=settings, storage=storage, clock=workspace.clock)
+    return {
+        day: record_synthetic(of_day(plan, day), day, settings=settings, storage=storage, clock=workspace.clock)
+        for day in sorted(set(plan["overpass_time"].dt.date))
+    }
+
+
+def _recorded(windows: "Sequence[Window]", storage: Storage, now: datetime) -> "dict[date, Recorded]":
+    from s2chips_core.ais.day import recorded_of_day
+
+    days = {window.day for window in windows if storage.list(layout.captures_of_day(window.day))}
+    return {day: recorded_of_day(day, windows, storage=storage, now=now) for day in sorted(days)}
+
+
+def _report(recorded: "Mapping[date, Recorded]", storage: Storage, now: datetime) -> None:
+    """Show the days in the Dagster UI, as a run of `capture_ais` would."""
+    from s2chips_dagster.captures import day_metadata
+    from s2chips_dagster.runs import report_days
+
+    report_days("ais_snapshots", {day: day_metadata(day, made, storage, now) for day, made in recorded.items()})
 
 
 def _with_windows(plan: "pd.DataFrame", window_min: float) -> "pd.DataFrame":

@@ -38,6 +38,7 @@ def build_definitions(config_file: Path, *, now: str = "") -> dg.Definitions:
                 "index_automation",
                 target=dg.AssetSelection.assets("tiles_index"),
                 default_status=dg.DefaultSensorStatus.RUNNING,
+                description="Makes tiles_index once the days that feed it are done.",
             ),
         ],
         resources={"workspace": Workspace(config_file=str(config_file), now=now)},

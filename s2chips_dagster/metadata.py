@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -20,7 +21,7 @@ def table_preview(frame: pd.DataFrame, columns: list[str]) -> dg.TableMetadataVa
 
 def records_table(rows: "Iterable[Mapping[Any, Any] | pd.Series[Any]]", columns: list[str]) -> dg.TableMetadataValue:
     """All rows, some columns; every value as text, as the UI shows it."""
-    records = [dg.TableRecord({c: "" if _missing(row[c]) else str(row[c]) for c in columns}) for row in rows]
+    records = [dg.TableRecord({c: _text(row[c]) for c in columns}) for row in rows]
     schema = dg.TableSchema(columns=[dg.TableColumn(name=c, type="string") for c in columns])
     return dg.MetadataValue.table(records=records, schema=schema)
 
@@ -47,6 +48,13 @@ def throttled(log: logging.Logger, every_s: float = 5.0) -> Callable[[Any], None
             log.info("%s", progress)
 
     return report
+
+
+def _text(value: object) -> str:
+    if _missing(value):
+        return ""
+    # A column of a table in the UI is narrow: a time to the second fits into two lines.
+    return f"{value:%Y-%m-%d %H:%M:%S}Z" if isinstance(value, datetime) and not value.utcoffset() else str(value)
 
 
 def _missing(value: object) -> bool:

@@ -30,14 +30,17 @@ def runs_of_days(instance: dg.DagsterInstance, days: Iterable[date]) -> list[dg.
 
 
 def capture_runs(
-    runs: Sequence[dg.DagsterRun], windows: Sequence["Window"], is_dead: Callable[[dg.DagsterRun], bool]
+    runs: Sequence[dg.DagsterRun],
+    windows: Sequence["Window"],
+    is_dead: Callable[[dg.DagsterRun, Sequence["Window"]], bool],
 ) -> list["CaptureRun"]:
     """The runs that record, or were to, in the order given.
 
     Args:
         runs: of `runs_of_days`.
         windows: of the plan. A run by hand names none: while it is active it has those of its day.
-        is_dead: whether a run that Dagster takes for running has lost its process, as after a crash of the machine.
+        is_dead: whether a run that Dagster takes for running, and that has these windows, has lost its process, as after a
+            crash of the machine.
     """
     from s2chips_core.ais.timing import CaptureRun, RunState
 
@@ -46,10 +49,10 @@ def capture_runs(
         if not _makes(run, RECORDING_JOBS, "ais_snapshots") or _capture_config(run).get("only_recover"):
             continue
         state, named = _state(run), windows_of(run)
-        if run.status is dg.DagsterRunStatus.STARTED and is_dead(run):
-            state = RunState.FAILED
         if not named and state is RunState.ACTIVE:
             named = [window for window in windows if window.day.isoformat() == run.tags.get(PARTITION_TAG)]
+        if run.status is dg.DagsterRunStatus.STARTED and is_dead(run, named):
+            state = RunState.FAILED
         found.append(CaptureRun(run_id=run.run_id, state=state, windows=tuple(named)))
     return found
 

@@ -55,11 +55,11 @@ def plan(context: dg.AssetExecutionContext, day: date, workspace: Workspace) -> 
             context.log_event(event)
     title = f"Overpasses of {day}" if days == 1 else f"Overpasses from {day}, {days} days"
     return {
-        **day_metadata(day, planned.by_day[day], storage),
         "map": plan_map(planned.plan.passes, planned.plan.swaths, watched_tiles(tracking), title),
-        "days": days,
-        "all_overpasses": len(planned.plan.passes),
         "notes": notes_list(planned.plan.notes),
+        "days": days,
+        "overpasses_of_all_days": len(planned.plan.passes),
+        **day_metadata(day, planned.by_day[day], storage),
         "requests": planned.requests,
         "seconds": round(planned.seconds, 3),
     }
@@ -75,7 +75,7 @@ def day_metadata(day: date, passes: pd.DataFrame, storage: Storage) -> dict[str,
         "sources": counts_table(sources, "source", "overpasses"),
         "imaging": counts_table(imaging, "imaging", "overpasses"),
         "path": dg.MetadataValue.path(storage.url(layout.plan(day))),
-        "preview": table_preview(passes, PREVIEW),
+        "preview": table_preview(passes.assign(time_sigma_s=passes["time_sigma_s"].round(1)), PREVIEW),
     }
 
 

@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "AISSTREAM_API_KEY"
 """The key of the AIS service is in the environment only: run config is stored as plain text."""
+KEY_MISSING = f"{KEY_VARIABLE} is not set: put it into .env and start Dagster again; nothing is recorded without it"
+
+
+def not_real_ais(source: str) -> str:
+    """Why nothing is recorded by itself with this `ais.source`, and what to do."""
+    return (
+        f"ais.source is {source}: continuous capture is of real AIS only; for that set it to aisstream and put "
+        f"{KEY_VARIABLE} into .env, for a day of synthetic ships launch run_day"
+    )
+
+
 AIS = {"ais": ("source", "synthetic_ships_per_tile", "synthetic_seed")}
 MATCHING = {
     "stac": ("cloud_cover_max", "search_window_hours", "max_dt_min"),

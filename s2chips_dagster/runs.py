@@ -91,6 +91,24 @@ class Runs:
         return result.success
 
 
+def report_days(asset: str, days: Mapping[date, Mapping[str, Any]]) -> None:
+    """Tell the instance that an asset was made for some days without a run, so that the UI shows it.
+
+    Where there is no instance (no DAGSTER_HOME), there is nobody to tell.
+
+    Args:
+        asset: its name.
+        days: metadata by day.
+    """
+    _find_home()
+    if not os.environ.get(HOME_VARIABLE):
+        return
+    with _open_instance() as instance:
+        for day, metadata in days.items():
+            event = dg.AssetMaterialization(asset, partition=day.isoformat(), metadata=dict(metadata))
+            instance.report_runless_asset_event(event)
+
+
 def _ops(config: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {"ops": {name: {"config": dict(values)} for name, values in config.items() if values}}
 

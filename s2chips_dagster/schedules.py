@@ -18,7 +18,7 @@ from s2chips_core.storage import Storage
 from s2chips_dagster import past_runs
 from s2chips_dagster.jobs import CAPTURE_TAGS, CHIPPING_TAGS, PLANNING_TAGS, job_named
 from s2chips_dagster.resources import Workspace
-from s2chips_dagster.run_config import KEY_VARIABLE, capture_run_config
+from s2chips_dagster.run_config import KEY_MISSING, KEY_VARIABLE, capture_run_config, not_real_ais
 
 ON, OFF = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
 
@@ -85,14 +85,14 @@ def build_schedules(settings: Settings, jobs: list[Any]) -> list[dg.ScheduleDefi
 
         settings, now = workspace.settings(), workspace.clock()
         if settings.ais.source != "aisstream":
-            return dg.SkipReason(f"ais.source is {settings.ais.source}: continuous capture is of real AIS only")
+            return dg.SkipReason(not_real_ais(settings.ais.source))
         if not os.environ.get(KEY_VARIABLE):
-            return dg.SkipReason(f"{KEY_VARIABLE} is not set: put it into .env and start the daemon again")
+            return dg.SkipReason(KEY_MISSING)
+        tiles = watched_tiles(settings.satellite_tracking)
+        if not tiles:
+            return dg.SkipReason("no tile is watched: name some in satellite_tracking.tiles or areas")
         end = now + timedelta(minutes=2 * settings.ais.window_min)
-        windows = [
-            Window(tile_id=tile, satellite="", overpass_time=None, start=now, end=end)
-            for tile in watched_tiles(settings.satellite_tracking)
-        ]
+        windows = [Window(tile_id=tile, satellite="", overpass_time=None, start=now, end=end) for tile in tiles]
         return dg.RunRequest(
             run_key=f"periodic@{now:%Y-%m-%dT%H:%M}",
             partition_key=now.date().isoformat(),

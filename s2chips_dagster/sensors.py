@@ -22,7 +22,7 @@ from s2chips_dagster.captures import JournalLeft, journals_left
 from s2chips_dagster.jobs import CAPTURE_TAGS, PLANNING_TAGS, job_named
 from s2chips_dagster.late_scenes import BUDGET_S, Asker, look_for_scenes
 from s2chips_dagster.resources import Workspace
-from s2chips_dagster.run_config import KEY_VARIABLE, RECOVERY_RUN_CONFIG, capture_run_config
+from s2chips_dagster.run_config import KEY_MISSING, KEY_VARIABLE, RECOVERY_RUN_CONFIG, capture_run_config, not_real_ais
 
 if TYPE_CHECKING:
     from s2chips_core.ais.timing import CaptureRun, Judged, Missed, Start
@@ -33,7 +33,6 @@ CAPTURE_TAG = "s2chips/capture"
 ATTEMPT_TAG = "s2chips/attempt"
 SETTLED = timedelta(seconds=60)
 """By then a run that was started, and whose window is open, holds its journal."""
-KEY_MISSING = f"{KEY_VARIABLE} is not set: put it into .env and start the daemon again; nothing is recorded without it"
 
 
 def build_sensors(settings: Settings, jobs: list[Any]) -> list[dg.SensorDefinition]:
@@ -69,8 +68,7 @@ def look_for_windows(context: dg.SensorEvaluationContext, workspace: Workspace) 
 
     settings, now = workspace.settings(), workspace.clock()
     if settings.ais.source != "aisstream":
-        said = f"ais.source is {settings.ais.source}: continuous capture is of real AIS only"
-        return dg.SensorResult(skip_reason=said, cursor=context.cursor)
+        return dg.SensorResult(skip_reason=not_real_ais(settings.ais.source), cursor=context.cursor)
     storage, today = workspace.storage(settings), now.date()
     days = [today + timedelta(days=n) for n in (-1, 0, 1)]
     plans = {day: _read_plan(storage, day, context) for day in days}
@@ -110,7 +108,8 @@ def look_for_windows(context: dg.SensorEvaluationContext, workspace: Workspace) 
         # The weekly tick may have been missed, or never have come yet.
         requests.append(_plan_request(today))
         memory = dataclasses.replace(memory, plan_asked=today)
-    idle = _idle(today, plans[today] is not None, has_future, len(near), next_start(to_come, now, lead_s))
+    asked = memory.plan_asked == today
+    idle = _idle(today, plans[today] is not None, has_future, asked, len(near), next_start(to_come, now, lead_s))
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else idle,
@@ -143,15 +142,25 @@ def _read_plan(storage: Storage, day: date, context: dg.SensorEvaluationContext)
 
 
 def _has_lost_its_process(
-    run: dg.DagsterRun, *, left: "Sequence[JournalLeft]", now: datetime, instance: dg.DagsterInstance
+    run: dg.DagsterRun,
+    windows: "Sequence[Window]",
+    *,
+    left: "Sequence[JournalLeft]",
+    now: datetime,
+    instance: dg.DagsterInstance,
 ) -> bool:
-    """Whether a run of ours that ought to be listening holds no journal: Dagster itself does not notice such a run."""
-    group, windows = run.tags.get(CAPTURE_TAG), past_runs.windows_of(run)
-    if group is None or not windows or min(window.start for window in windows) + SETTLED > now:
+    """Whether nobody listens to windows that a started run has: Dagster itself does not notice a run that was killed.
+
+    Told by windows and not by the name of the capture: a window that closed while the run was starting is not in it.
+    """
+    begun = [window for window in windows if window.start + SETTLED <= now]
+    is_open = any(window.end > now for window in begun)
+    if not begun or (not is_open and len(begun) < len(windows)):  # it waits for its next window
         return False
     if past_runs.running_for_s(instance, run) < SETTLED.total_seconds():
         return False
-    return not any(one.held and one.capture_id.startswith(group) for one in left)
+    held = [window for one in left if one.held for window in one.windows]
+    return not any(window.is_same_pass(one) for window in begun for one in held)
 
 
 def _judge(
@@ -220,15 +229,18 @@ def _plan_request(today: date) -> dg.RunRequest:
     )
 
 
-def _idle(today: date, planned: bool, has_future: bool, started: int, due: datetime | None) -> str:
+def _idle(today: date, planned: bool, has_future: bool, asked: bool, taken: int, due: datetime | None) -> str:
     if not planned:
-        remedy = (
-            "weekly_overpass_plan makes it, or materialise overpass_plan for today"
-            if has_future
-            else "source backfill has no future; weekly_overpass_plan plans with auto, tle or acquisition_plan"
-        )
-        return f"there is no plan for {today}: {remedy}"
-    said = [f"{started} windows have been seen to already"] if started else []
+        return f"there is no plan for {today}: {_remedy(has_future, asked)}"
+    said = [f"the windows that are open or near have their runs ({taken})"] if taken else []
     if due is not None:
         said.append(f"the next capture is due at {due:%Y-%m-%d %H:%M:%S} UTC")
     return ", ".join(said) or "no window is to come in the plans of today and tomorrow"
+
+
+def _remedy(has_future: bool, asked: bool) -> str:
+    if not has_future:
+        return "satellite_tracking.source is backfill, which has no future; auto, tle or acquisition_plan plan ahead"
+    if asked:
+        return "it was asked for; if plan_overpasses failed, its run says why: launch it again, or wait until tomorrow"
+    return "weekly_overpass_plan makes it, or launch plan_overpasses for today"

@@ -1,11 +1,13 @@
 """The page of a day as a person meets it: opened in Chromium, looked at, clicked and typed into."""
 
+import dataclasses
 import io
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
@@ -357,6 +359,17 @@ def test_overpasses_are_shown_and_missed_ones_catch_the_eye(page: Page, passes_a
     captures = section.get_by_role("table", name=re.compile("^The captures of the day"))
     expect(captures.get_by_role("row")).to_have_count(1 + 1)
     expect(captures).to_contain_text("late start")
+
+
+def test_all_columns_of_the_passes_fit_also_with_elements_from_long_after_the_pass(page: Page, tmp_path: Path) -> None:
+    made = make_overpasses()
+    long_after = made.passes.assign(source_epoch=made.passes["overpass_time"] + pd.Timedelta(days=56))
+    later = dataclasses.replace(made, passes=long_after)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(write_page(make_day(chips=0, refused=0), tmp_path, overpasses=later, generated_at=NOW))
+    passes = page.get_by_role("region", name="Passes", exact=True)
+    expect(passes).to_contain_text("from 56.0 days after the pass")
+    assert passes.evaluate("(one) => one.scrollWidth - one.clientWidth") <= 0
 
 
 def test_the_picture_of_the_plan_has_a_name_and_shows_the_satellites_colour(page: Page, passes_address: str) -> None:

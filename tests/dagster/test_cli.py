@@ -1,5 +1,6 @@
 """The command line: usage, exit codes, and where things are said."""
 
+import errno
 import io
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import dagster as dg
 import pandas as pd
 import pytest
 
@@ -276,6 +278,28 @@ def test_predict_overpasses_writes_a_file_and_says_where(
     assert str(tmp_path) in last_words(err)
 
 
+def test_a_schedule_that_cannot_be_written_whole_leaves_the_one_before(
+    make_dataset: MakeDataset, home: Path, tmp_path: Path, capfd: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset()
+    out_file = tmp_path / "schedule.csv"
+    out_file.write_text("before")
+    rename = Path.replace
+
+    def full(path: Path, target: Path) -> Path:
+        if target == out_file:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    arguments = ("predict-overpasses", "--start", DAY, "--days", 1, "--config", dataset.config, "--out", out_file)
+    code, out, err = run(capfd, *arguments)
+    assert (code, out) == (1, "")
+    assert "schedule.csv" in last_words(err)
+    assert out_file.read_text() == "before"
+    assert sorted(path.name for path in tmp_path.glob("*schedule*")) == ["schedule.csv"]
+
+
 def test_a_printed_plan_is_a_schedule(make_dataset: MakeDataset, home: Path, tmp_path: Path, capfd: Words) -> None:
     dataset = make_dataset()
     out_file = tmp_path / "schedule.csv"
@@ -298,6 +322,9 @@ def test_predict_overpasses_looks_ahead_from_today(make_dataset: MakeDataset, ho
     warnings = [line for line in err.splitlines() if line.startswith("s2chips: warning: ")]
     assert any("/nowhere/a.tle: cannot be read" in line for line in warnings)
     assert dataset.storage.exists(layout.plan(days[-1]))
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        shown = instance.get_materialized_partitions(dg.AssetKey("overpass_plan"))
+    assert shown == {str(day) for day in days}
 
 
 def test_predict_overpasses_without_elements_is_a_clear_error(make_dataset: MakeDataset, home: Path, capfd: Words) -> None:

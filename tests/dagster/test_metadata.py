@@ -35,6 +35,12 @@ def test_records_table_shows_all_rows() -> None:
     assert len(table.records) == 30
 
 
+def test_times_are_short_and_name_their_zone() -> None:
+    at = pd.Timestamp("2025-10-27T11:19:09.091Z")
+    table = metadata.records_table([{"at": at}, {"at": at.to_pydatetime()}, {"at": pd.NaT}], ["at"])
+    assert [record.data["at"] for record in table.records] == ["2025-10-27 11:19:09Z"] * 2 + [""]
+
+
 def test_counts_table_has_a_row_for_each_outcome() -> None:
     text = metadata.counts_table({"chipped": 3, "gate_cloud": 0}).value
     assert text is not None

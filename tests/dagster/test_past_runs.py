@@ -1,6 +1,6 @@
 """Runs of some days as Dagster has them: which record, which chip, and what became of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -44,7 +44,7 @@ def create(definitions: dg.Definitions, instance: dg.DagsterInstance) -> Any:
     return create
 
 
-def never(_: dg.DagsterRun) -> bool:
+def never(run: dg.DagsterRun, windows: Sequence[Window]) -> bool:
     return False
 
 
@@ -84,7 +84,7 @@ def test_what_became_of_a_run(
 def test_a_run_that_lost_its_process_has_failed(create: Any, instance: dg.DagsterInstance) -> None:
     create("capture_ais", DAY, dg.DagsterRunStatus.STARTED, capture_run_config([WINDOW]))
     create("capture_ais", DAY, dg.DagsterRunStatus.NOT_STARTED, capture_run_config([WINDOW]))
-    found = past_runs.capture_runs(past_runs.runs_of_days(instance, [DAY]), [], lambda _: True)
+    found = past_runs.capture_runs(past_runs.runs_of_days(instance, [DAY]), [], lambda run, windows: True)
     assert [run.state for run in found] == [RunState.FAILED, RunState.ACTIVE], "one that has not started has none to lose"
 
 

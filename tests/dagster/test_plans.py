@@ -83,7 +83,7 @@ def test_today_plans_the_horizon_and_shows_each_of_its_days(
         assert shown[day.isoformat()]["path"] == rig.storage.url(layout.plan(day))
         assert rig.storage.exists(layout.plan_swaths(day))
     today = shown[TODAY.isoformat()]
-    assert (today["days"], today["all_overpasses"]) == (4, sum(len(plan) for plan in plans))
+    assert (today["days"], today["overpasses_of_all_days"]) == (4, sum(len(plan) for plan in plans))
     assert today["seconds"] > 0
     title, data = today["map"].split("](data:image/svg+xml;base64,")
     assert "2026-05-30, 4 days" in title

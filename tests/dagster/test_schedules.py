@@ -256,3 +256,11 @@ def test_a_periodic_capture_needs_a_key(rig: Rig, monkeypatch: pytest.MonkeyPatc
     data = rig.tick("periodic_ais_capture")
     assert not data.run_requests
     assert "AISSTREAM_API_KEY is not set" in data.skip_message
+
+
+def test_a_periodic_capture_needs_tiles(make_rig: Any) -> None:
+    """A run without windows would record the plan of the day instead."""
+    pole = {"name": "pole", "west": 0.0, "south": 89.0, "east": 1.0, "north": 89.5}
+    data = make_rig(satellite_tracking={"tiles": [], "areas": [pole]}).tick("periodic_ais_capture")
+    assert not data.run_requests
+    assert "no tile is watched" in data.skip_message

@@ -199,7 +199,7 @@ def test_once_for_each_window_also_when_it_is_planned_again(rig: Rig, status: dg
     rig.submit(asked, status)
     again = rig.look(PASS - HALF - LEAD + MINUTE / 2)
     assert again.run_requests == []
-    assert again.skip_message == "1 windows have been seen to already"
+    assert again.skip_message == "the windows that are open or near have their runs (1)"
     rig.plan(("30STF", PASS + timedelta(seconds=21)))
     assert rig.look(PASS - HALF).run_requests == []
     # A lost cursor changes nothing: what Dagster has is what counts.
@@ -302,6 +302,50 @@ def test_a_run_without_a_process_is_replaced(rig: Rig, monkeypatch: pytest.Monke
     assert again.tags["s2chips/attempt"] == "2"
 
 
+def test_a_run_is_not_replaced_though_a_window_closed_while_it_was_starting(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it records is a smaller group, and so has another name."""
+    rig.plan(("29SQV", PASS - 4 * MINUTE), ("30STF", PASS))
+    [run] = rig.submit(rig.look(PASS + MINUTE - timedelta(seconds=5)).run_requests, dg.DagsterRunStatus.NOT_STARTED)
+    start_for_real(rig, run)
+    monkeypatch.setattr(past_runs, "running_for_s", lambda *_: 90.0)
+    closed, still_open = past_runs.windows_of(run)
+    assert closed.tile_id == "29SQV"
+    [smaller] = group_windows([still_open], 150)
+    capture_id = f"{smaller.group_id}-abcdef"
+    assert smaller.group_id != run.tags["s2chips/capture"]
+    leave_journal(rig.storage, capture_id, still_open)
+    with rig.storage.lock(f"capture-{capture_id}"):
+        assert rig.look(PASS + 3 * MINUTE).run_requests == []
+    assert len(rig.look(PASS + 3 * MINUTE).run_requests) == 1, "now nobody listens"
+
+
+def test_a_run_that_waits_for_its_next_window_is_not_replaced(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.plan(("29SQV", PASS), ("30STF", PASS + 12 * MINUTE))
+    [run] = rig.submit(rig.look(PASS - HALF).run_requests, dg.DagsterRunStatus.NOT_STARTED)
+    assert len(past_runs.windows_of(run)) == 2
+    start_for_real(rig, run)
+    monkeypatch.setattr(past_runs, "running_for_s", lambda *_: 600.0)
+    assert rig.look(PASS + 6 * MINUTE).run_requests == []
+    assert len(rig.look(PASS + 9 * MINUTE).run_requests) == 1, "it is open, and nobody listens"
+
+
+def test_a_run_by_hand_without_a_process_does_not_keep_the_day_from_being_recorded(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.plan(("30STF", PASS), ("30SUE", PASS + 60 * MINUTE))
+    rig.by_hand(TODAY, dg.DagsterRunStatus.STARTED)
+    monkeypatch.setattr(past_runs, "running_for_s", lambda *_: 7200.0)
+    assert rig.look(PASS - HALF).run_requests == [], "it may be waiting"
+    window = Window(tile_id="30STF", satellite="S2B", overpass_time=PASS, start=PASS - HALF, end=PASS + HALF)
+    leave_journal(rig.storage, "20251027T105922-00000000-abcdef", window)
+    with rig.storage.lock("capture-20251027T105922-00000000-abcdef"):
+        assert rig.look(PASS).run_requests == [], "it listens"
+    [request] = rig.look(PASS).run_requests
+    assert tiles_of(request) == ["30STF"]
+
+
 def test_a_journal_that_nobody_holds_is_finished_by_a_run_once(rig: Rig) -> None:
     rig.plan(("30STF", PASS))
     [window] = windows_of(rig.look(PASS - HALF).run_requests[0])
@@ -402,7 +446,7 @@ def test_synthetic_ships_are_never_captured_unasked(make_rig: Any) -> None:
     rig.plan(("30STF", PASS))
     data = rig.look(PASS)
     assert data.run_requests == []
-    assert "continuous capture is of real AIS only" in data.skip_message
+    assert "continuous capture is of real AIS only; for that set it to aisstream" in data.skip_message
 
 
 def test_a_plan_is_asked_for_once_a_day_when_tomorrow_has_none(rig: Rig) -> None:
@@ -411,7 +455,7 @@ def test_a_plan_is_asked_for_once_a_day_when_tomorrow_has_none(rig: Rig) -> None
     assert (request.job_name, request.partition_key, request.run_key) == ("plan_overpasses", "2025-10-27", "plan@2025-10-27")
     again = rig.look(now + MINUTE)
     assert again.run_requests == []
-    assert "there is no plan for 2025-10-27: weekly_overpass_plan" in again.skip_message
+    assert "there is no plan for 2025-10-27: it was asked for; if plan_overpasses failed, its run says" in again.skip_message
     rig.plan(("30STF", PASS))
     assert rig.look(now + 2 * MINUTE).run_requests == []
     [request] = rig.look(now + timedelta(days=1)).run_requests
@@ -422,7 +466,7 @@ def test_backfill_has_no_future_to_plan(make_rig: Any) -> None:
     rig = make_rig(satellite_tracking={"source": "backfill"})
     data = rig.look(PASS)
     assert data.run_requests == []
-    assert "there is no plan for 2025-10-27: source backfill has no future; weekly_overpass_plan" in data.skip_message
+    assert "there is no plan for 2025-10-27: satellite_tracking.source is backfill, which has no future" in data.skip_message
 
 
 def test_a_plan_that_cannot_be_read_is_as_none(rig: Rig) -> None:
@@ -455,3 +499,9 @@ def test_both_sensors_are_on_and_look_often_enough(rig: Rig) -> None:
     assert captures.default_status is late.default_status is dg.DefaultSensorStatus.RUNNING
     assert captures.minimum_interval_seconds == sensors.CAPTURE_INTERVAL_S == 30
     assert late.minimum_interval_seconds == 900
+
+
+def test_whatever_can_be_switched_says_what_it_does(rig: Rig) -> None:
+    repository = rig.definitions.get_repository_def()
+    for each in (*repository.sensor_defs, *repository.schedule_defs):
+        assert each.description, each.name
