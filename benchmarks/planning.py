@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from s2chips_core.overpasses.elements import SATELLITES, Elements
-from s2chips_core.overpasses.tile_grid import tiles_touching
+from s2chips_core.overpasses.tile_shapes import tiles_touching
 from s2chips_core.overpasses.tle_plan import plan_by_tle
 
 EPOCH = datetime(2026, 5, 30, 12, tzinfo=UTC)

@@ -67,7 +67,7 @@ class SatelliteTracking(_Section):
         "repeat cycle.",
     )
     satellites: tuple[Literal["S2A", "S2B", "S2C"], ...] = Field(
-        ("S2A", "S2B", "S2C"), description="Which satellites to plan for."
+        ("S2A", "S2B", "S2C"), min_length=1, description="Which satellites to plan for."
     )
     tiles: tuple[TileName, ...] = Field((), description="MGRS tiles to watch, such as 30STF.")
     areas: tuple[Area, ...] = Field((), description="Named boxes to watch; every tile that touches one is watched.")

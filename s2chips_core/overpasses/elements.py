@@ -259,8 +259,7 @@ def _from_records(records: Iterable[Mapping[str, Any]], source: str) -> Sequence
 def _from_omm(fields: Mapping[str, Any], source: str) -> _Found | None:
     name = _NAME.fullmatch(str(fields.get("OBJECT_NAME", "")).strip())
     named = f"S2{name[1].upper()}" if name else None
-    number = str(fields.get("NORAD_CAT_ID", "")).strip()
-    norad_id = int(number) if number.isascii() and number.isdigit() else None
+    norad_id = _catalogue_number(str(fields.get("NORAD_CAT_ID", "")))
     if norad_id not in SATELLITES and named is None:
         return None
     read = _Read(SATELLITES.get(norad_id or 0, named), norad_id, source)
@@ -315,7 +314,7 @@ def _judged(satrec: Any, epoch: datetime, revolution: int, named: str | None, la
 def _read_json(text: str, source: str) -> Sequence[Mapping[str, Any]]:
     try:
         data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of too many digits
         raise InputError(source, text[:80], f"{_EXPECTED}; this JSON is broken: {error}") from error
     records = [data] if isinstance(data, dict) else data
     return _checked(records, source, text)
@@ -353,7 +352,7 @@ def _century(year: str) -> int:
 
 def _catalogue_number(text: str) -> int | None:
     number = text.strip()
-    return int(number) if number.isascii() and number.isdigit() else None
+    return int(number) if number.isascii() and number.isdigit() and len(number) <= 9 else None  # 9: CCSDS 502.0-B
 
 
 def _minute(when: datetime) -> str:

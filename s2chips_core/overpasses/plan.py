@@ -15,7 +15,9 @@ from shapely.geometry.base import BaseGeometry
 
 from s2chips_core import tables
 from s2chips_core.config import Area, SatelliteTracking
-from s2chips_core.overpasses.tile_grid import tiles_touching
+from s2chips_core.errors import InputError
+from s2chips_core.overpasses.tile_grid import is_tile
+from s2chips_core.overpasses.tile_shapes import tiles_touching
 from s2chips_core.tables import TIMESTAMP
 
 PLAN_SCHEMA = pa.schema(
@@ -89,8 +91,15 @@ Observe = Callable[[Sequence[str], datetime, datetime], Observed]
 
 
 def watched_tiles(tracking: SatelliteTracking) -> list[str]:
-    """The tiles of the configuration, by name and by area, sorted and each once."""
+    """The tiles of the configuration, by name and by area, sorted and each once.
+
+    Raises:
+        InputError: a name is none of a tile: it would be planned, and never be in the archive.
+    """
     named = {_two_digit_zone(tile) for tile in tracking.tiles}
+    for tile in sorted(named):
+        if not is_tile(tile):
+            raise InputError("satellite_tracking.tiles", tile, "a tile of Sentinel-2's grid, such as 30STF")
     for area in tracking.areas:
         named.update(tiles_touching(_box(area)))
     return sorted(named)

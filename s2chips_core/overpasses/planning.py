@@ -43,6 +43,8 @@ from s2chips_core.storage import Storage
 LOOK_BACK = timedelta(days=21)
 """How far back the archive is asked for what repeats: two cycles, so that a satellite that was moved shows, and a day."""
 ASKED_AT_ONCE = timedelta(days=31)
+FIRST_DAY, LAST_DAY = date(2015, 6, 23), date(2099, 12, 31)
+"""Sentinel-2A was launched on the first; two digits tell the year of elements."""
 
 __all__ = ["PlannedDays", "plan_overpasses", "read_notes", "read_swaths"]
 
@@ -101,12 +103,15 @@ def plan_overpasses(
         progress: told what is asked.
 
     Raises:
-        InputError: no element set, or no plan, can be used at all; it says why of each.
+        InputError: no element set, or no plan, can be used at all; it says why of each. Or the days are before the first
+            satellite, or a configured tile does not exist.
         ArchiveError: the archive did not answer, and it is the source.
         StorageError: the dataset cannot be written.
     """
     if days < 1:
         raise ValueError(f"{days} days: expected 1 or more")
+    if not (first >= FIRST_DAY and first.toordinal() + days <= LAST_DAY.toordinal()):
+        raise InputError("days to plan", f"{days} from {first}", f"days from {FIRST_DAY} to {LAST_DAY}")
     began = time.monotonic()
     span = day_span(first)[0], day_span(first + timedelta(days=days - 1))[1]
     maker = _Maker(span, settings, storage, now, observe, progress)
@@ -149,7 +154,7 @@ class _Maker:
         self.span, self.settings, self.storage, self.now = span, settings, storage, now
         self.tracking = settings.satellite_tracking
         self.tiles = watched_tiles(self.tracking)
-        self.satellites: list[str] = list(self.tracking.satellites)
+        self.satellites: list[str] = list(dict.fromkeys(self.tracking.satellites))
         self.window_min = settings.ais.window_min
         self._max_age_days = self.tracking.max_tle_age_days
         self._observe, self._progress = observe, progress
@@ -165,6 +170,7 @@ class _Maker:
         if not any(overlap(spans, self.span) for spans in self._fresh(sets).values()):
             why = [select_elements(sets, satellite, self.span[0], self._max_age_days) for satellite in self.satellites]
             refused = [one for one in why if isinstance(one, RefusedElements)]
+            said = said if self.tracking.tle_sources else ["no source is configured"]
             raise InputError(
                 "satellite_tracking.tle_sources", "; ".join([*said, *reasons_of(refused)]), "element sets that can be used"
             )
@@ -177,8 +183,16 @@ class _Maker:
 
     def acquisition_plan(self) -> _Made:
         plans, said = self._plans()
-        if not plans:
-            raise InputError("satellite_tracking.acquisition_plan_sources", "; ".join(said), "acquisition plans")
+        covers = {satellite: coverage(plans, satellite) for satellite in self.satellites}
+        if not any(overlap(spans, self.span) for spans in covers.values()):
+            have = [
+                f"the plans of {satellite} are of {' and '.join(f'{a:%Y-%m-%d} to {b:%Y-%m-%d}' for a, b in spans)}"
+                for satellite, spans in covers.items()
+                if spans
+            ]
+            got = "; ".join([*said, *have]) or "nothing: no source is configured"
+            expected = f"acquisition plans that cover {self.span[0]:%Y-%m-%d} to {self.span[1]:%Y-%m-%d}"
+            raise InputError("satellite_tracking.acquisition_plan_sources", got, expected)
         plan = self._by_plans(plans, self.tiles, self.span)
 
         def notes_of(span: Span) -> list[str]:
@@ -199,6 +213,7 @@ class _Maker:
         either = {satellite: [*planned[satellite], *fresh[satellite]] for satellite in self.satellites}
         gaps = any(gaps_of(spans, self.span) for spans in either.values())
         settled = datetime.min.replace(tzinfo=UTC)
+        unseen: set[str] = set()
         if gaps or self.span[0].date() < self.now.date():
             since = min(self.span[0], self.now) - LOOK_BACK if gaps else self.span[0]
             try:
@@ -209,6 +224,7 @@ class _Maker:
                     raise InputError("satellite_tracking", "; ".join(said), "a source that can be used") from error
             else:
                 candidates.append(self._by_archive(seen, repeat=gaps))
+                unseen = set(self.satellites) - set(seen["satellite"])
                 settled = self.now - timedelta(days=max(self.settings.scheduling.lag_days, 1))
         combined = combine_plans(candidates)
         passes = combined.passes
@@ -224,6 +240,7 @@ class _Maker:
             moving = plan_by_tle(usable, [], *span, window_min=self.window_min, max_age_days=math.inf).notes
             alone = [
                 f"{satellite}: no acquisition plan or fresh elements from {begin:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}"
+                + (", and no scene in the archive that could repeat: nothing is planned" if satellite in unseen else "")
                 for satellite in self.satellites
                 for begin, until in gaps_of(either[satellite], span)
             ]

@@ -32,8 +32,8 @@ def read_schedule(path: Path) -> pd.DataFrame:
     """Read a schedule.
 
     Args:
-        path: the CSV, UTF-8. Columns are found by name, further ones are left out; those that a plan may leave empty may be
-            missing. Times without an offset are UTC.
+        path: the CSV, UTF-8; commas, or semicolons or tabs as spreadsheets write them. Columns are found by name, further
+            ones are left out; those that a plan may leave empty may be missing. Times without an offset are UTC.
 
     Returns:
         PLAN_SCHEMA, sorted by overpass time, tile and satellite.
@@ -54,7 +54,8 @@ def read_schedule(path: Path) -> pd.DataFrame:
 
 def parse_schedule(text: str, source: str) -> pd.DataFrame:
     """`read_schedule` of text; `source` is for errors."""
-    lines = csv.reader(io.StringIO(text), strict=True)
+    first = text.partition("\n")[0]
+    lines = csv.reader(io.StringIO(text), strict=True, delimiter=max(",;\t", key=first.count))
     try:
         header = [name.strip() for name in next(lines, [])]
         required = [field.name for field in PLAN_SCHEMA if not field.nullable]
@@ -143,7 +144,7 @@ def _orbit(cells: dict[str, str], name: str, where: str) -> int | None:
 
 def _seconds(text: str, where: str) -> float:
     try:
-        value = float(text)
+        value = float(text.replace(",", "."))  # spreadsheets with semicolons have decimal commas
     except ValueError as error:
         raise InputError(where, text, "a number of seconds") from error
     if not (math.isfinite(value) and value >= 0):

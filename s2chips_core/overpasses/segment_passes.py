@@ -12,8 +12,10 @@ import shapely
 
 from s2chips_core import tables
 from s2chips_core.overpasses.acquisition_plan import ORBIT, AcquisitionPlan, Segment
+from s2chips_core.overpasses.orbit import earth_fixed_km
 from s2chips_core.overpasses.plan import PLAN_SCHEMA, SAME_PASS, Plan, Swath, build_passes
-from s2chips_core.overpasses.strip import Pieces, Strip, build_strip, earth_fixed_km, map_outline, pieces_of
+from s2chips_core.overpasses.spans import Span, gaps_of, join_spans
+from s2chips_core.overpasses.strip import Pieces, Strip, build_strip, map_outline, pieces_of
 from s2chips_core.overpasses.tile_shapes import tile_outlines
 
 SOURCE = "acquisition_plan"
@@ -98,20 +100,9 @@ def plan_by_acquisition(
     )
 
 
-def coverage(plans: Sequence[AcquisitionPlan], satellite: str) -> list[tuple[datetime, datetime]]:
+def coverage(plans: Sequence[AcquisitionPlan], satellite: str) -> list[Span]:
     """The times for which some plan says all that the satellite records: start and stop, in order, not overlapping."""
-    merged: list[tuple[datetime, datetime]] = []
-    for start, stop in sorted((plan.start, plan.stop) for plan in plans if plan.satellite == satellite):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
-        else:
-            merged.append((start, stop))
-    return merged
-
-
-def is_covered(plans: Sequence[AcquisitionPlan], satellite: str, time: datetime) -> bool:
-    """Some plan of the satellite covers the moment: the start of its period belongs to it, the stop does not."""
-    return any(start <= time < stop for start, stop in coverage(plans, satellite))
+    return join_spans([(plan.start, plan.stop) for plan in plans if plan.satellite == satellite])
 
 
 def _governs(number: int, plan: AcquisitionPlan, time: datetime, used: Sequence[tuple[int, AcquisitionPlan]]) -> bool:
@@ -219,9 +210,5 @@ def _problem_notes(plans: Sequence[AcquisitionPlan]) -> list[str]:
 
 def _gap_notes(plans: Sequence[AcquisitionPlan], satellites: Sequence[str], start: datetime, end: datetime) -> Iterator[str]:
     for satellite in dict.fromkeys(satellites):
-        at = start
-        for covered_from, covered_to in [*coverage(plans, satellite), (end, end)]:
-            until = min(covered_from, end)
-            if at < until:
-                yield f"no acquisition plan covers {satellite} from {at:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}"
-            at = max(at, covered_to)
+        for begin, until in gaps_of(coverage(plans, satellite), (start, end)):
+            yield f"no acquisition plan covers {satellite} from {begin:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}"

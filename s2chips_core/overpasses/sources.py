@@ -31,7 +31,11 @@ CACHE_LOCK = "plan-sources"
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 _COPY = re.compile(r"(?P<sha>[0-9a-f]{32})-(?P<at>\d{8}T\d{6}Z)(?P<failed>-failed)?")
-_HTML = re.compile(rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+# The group is atomic: with backtracking the time doubles with each comment.
+_HTML = re.compile(
+    rb"(?>(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*)<(!doctype\s+html|html|head|body)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _DATE = re.compile(r"20\d{6}")
 
 Check = Callable[[bytes, str], object]
@@ -82,13 +86,13 @@ def read_sources(
     Raises:
         StorageError: the cache cannot be written, or another process holds it for too long.
     """
-    wanted = list(dict.fromkeys(sources))
+    wanted = list(dict.fromkeys(source.strip() for source in sources))
     texts: list[SourceText] = []
     notes: list[str] = []
     urls = [source for source in wanted if "://" in source]
     for source in wanted:
         if "://" not in source:
-            found, problems = _read_files(Path(source))
+            found, problems = _read_files(source)
             texts += found
             notes += problems
     if not urls:
@@ -265,10 +269,12 @@ def _read_url(cache: _Cache, url: str, check: Check, follow_links: bool) -> tupl
     return found, notes
 
 
-def _read_files(path: Path) -> tuple[list[SourceText], list[str]]:
+def _read_files(source: str) -> tuple[list[SourceText], list[str]]:
     found, notes = [], []
     try:
-        files = list(_files(path.expanduser()))
+        if not source:  # as a path it is the working directory
+            raise InputError("source", source, "the path of a file or folder, or a URL")
+        files = list(_files(Path(source).expanduser()))
     except InputError as error:
         return [], [str(error)]
     for file in files:

@@ -21,6 +21,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from s2chips_core.errors import InputError
+from s2chips_core.overpasses.antimeridian import cut_polygon
+from s2chips_core.overpasses.orbit import FLATTENING, earth_fixed_km
 
 CROSS_LINE_S = 60.0
 GROUND_SPEED_KM_S = 6.713  # mean of both sides of 4,000 whole pieces: 6.69 to 6.73
@@ -32,8 +34,6 @@ _MAX_OFF_CENTRE_KM = 10.0
 _MAX_VERTICES = 1_000
 _MIN_COS_TURN = 0.95  # from one line to the next; measured 0.998
 _MAX_COS_ACROSS = 0.1  # between track and lines; measured 0.004
-_SEMI_MAJOR_KM = 6378.137  # WGS 84
-_ECCENTRICITY_SQUARED = 6.69437999014e-3  # WGS 84
 _MAP_STEPS = 5  # points for each edge of 400 km: an arc of 80 km leaves its chord in longitude/latitude by 0.5 km at 75°
 
 
@@ -54,15 +54,6 @@ class Strip:
     """Ends on the other side, shape (lines, 3)."""
     after_s: np.ndarray
     """When each line is sensed, seconds after the first, shape (lines,)."""
-
-
-def earth_fixed_km(lon_deg: np.ndarray, lat_deg: np.ndarray) -> np.ndarray:
-    """Points of the WGS 84 ellipsoid as Earth-fixed kilometres, shape (..., 3)."""
-    lon, lat = np.radians(lon_deg), np.radians(lat_deg)
-    normal = _SEMI_MAJOR_KM / np.sqrt(1.0 - _ECCENTRICITY_SQUARED * np.sin(lat) ** 2)
-    across = normal * np.cos(lat)
-    up = normal * (1.0 - _ECCENTRICITY_SQUARED) * np.sin(lat)
-    return np.stack([across * np.cos(lon), across * np.sin(lon), up], axis=-1)
 
 
 def build_strip(outline: Sequence[Vertex]) -> Strip:
@@ -160,25 +151,11 @@ def map_outline(strip: Strip) -> BaseGeometry:
     """The strip as Polygon or MultiPolygon in WGS 84 lon/lat degrees, cut at the antimeridian (RFC 7946, section 3.1.9)."""
     ring = np.concatenate([strip.first_km, strip.second_km[::-1], strip.first_km[:1]])
     steps = np.arange(_MAP_STEPS)[:, None] / _MAP_STEPS
-    dense = np.concatenate([a + (b - a) * steps for a, b in itertools.pairwise(ring)] + [ring[:1]])
-    lon = np.degrees(np.unwrap(np.arctan2(dense[:, 1], dense[:, 0])))
+    dense = np.concatenate([a + (b - a) * steps for a, b in itertools.pairwise(ring)])
+    lon = np.degrees(np.arctan2(dense[:, 1], dense[:, 0]))
     # A chord lies inside the Earth: only the direction from the centre counts.
-    lat = np.degrees(np.arctan2(dense[:, 2], (1.0 - _ECCENTRICITY_SQUARED) * np.hypot(dense[:, 0], dense[:, 1])))
-    if abs(lon[-1] - lon[0]) > 180.0:  # around a pole, which lies inside then
-        pole = np.copysign(90.0, lat[0])
-        lon, lat = np.append(lon, [lon[-1], lon[0]]), np.append(lat, [pole, pole])
-    outline = shapely.make_valid(shapely.Polygon(np.stack([lon, lat], axis=1)))
-    worlds = range(int(np.floor((lon.min() + 180.0) / 360.0)), int(np.floor((lon.max() + 180.0) / 360.0)) + 1)
-    parts = [
-        shapely.transform(
-            shapely.intersection(outline, shapely.box(360.0 * w - 180.0, -90.0, 360.0 * w + 180.0, 90.0)),
-            lambda xy, shift=360.0 * w: xy - [shift, 0.0],
-        )
-        for w in worlds
-    ]
-    polygons = [p for p in shapely.get_parts(shapely.union_all(parts)) if p.geom_type == "Polygon"]
-    merged = polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons)
-    return shapely.orient_polygons(merged)  # exterior counterclockwise: RFC 7946, section 3.1.6
+    lat = np.degrees(np.arctan2(dense[:, 2], (1.0 - FLATTENING) ** 2 * np.hypot(dense[:, 0], dense[:, 1])))
+    return cut_polygon(lon, lat)
 
 
 def _refuse_crooked(first: np.ndarray, second: np.ndarray, middle: np.ndarray) -> None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from s2chips_core.overpasses.antimeridian import cut_polygon
 from s2chips_core.overpasses.orbit import (
     FLATTENING,
     SEMI_MAJOR_KM,
@@ -169,7 +170,7 @@ def swath_polygons(tracks: Tracks, which: Ints, start_s: Floats, stop_s: Floats)
     of_line = np.repeat(which, lines)
     right, left = (np.column_stack(edge_lonlat(tracks, of_line, times, side)) for side in (1.0, -1.0))
     # Southwards on the right, in the west, and back on the left: counterclockwise.
-    return [_outline(np.concatenate([right[a:b], left[a:b][::-1]])) for a, b in zip(ends - lines, ends, strict=True)]
+    return [cut_polygon(*np.concatenate([right[a:b], left[a:b][::-1]]).T) for a, b in zip(ends - lines, ends, strict=True)]
 
 
 def find_looks(tracks: Tracks, corners_km: Floats, least: float) -> Looks:
@@ -203,21 +204,6 @@ def find_looks(tracks: Tracks, corners_km: Floats, least: float) -> Looks:
         last_s=begun + bounds[:, 2] * length,
         sun_elevation_deg=_sun_elevation_deg(tracks, track, at_s, middle[:, 1]),
     )
-
-
-def _outline(ring: Floats) -> BaseGeometry:
-    """The polygon of a ring of longitudes and latitudes, cut at the antimeridian."""
-    lon = np.degrees(np.unwrap(np.radians(ring[:, 0])))
-    whole = shapely.make_valid(shapely.Polygon(np.column_stack([lon, ring[:, 1]])))
-    first, last = int(np.floor((lon.min() + 180.0) / 360.0)), int(np.floor((lon.max() + 180.0) / 360.0))
-    if first == last == 0:
-        return whole
-    parts: list[BaseGeometry] = []
-    for turn in range(first, last + 1):
-        inside = shapely.intersection(whole, shapely.box(360.0 * turn - 180.0, -90.0, 360.0 * turn + 180.0, 90.0))
-        moved = shapely.transform(inside, lambda xy, by=360.0 * turn: xy - (by, 0.0))
-        parts += [part for part in shapely.get_parts(moved) if part.geom_type == "Polygon"]
-    return shapely.orient_polygons(parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts))
 
 
 def _near(tracks: Tracks, centres_km: Floats) -> tuple[Ints, Ints, Floats]:

@@ -1,15 +1,17 @@
-"""The Sentinel-2 tile grid: where an MGRS tile lies, and which tiles touch a place.
+"""The Sentinel-2 tile grid: which tiles there are, and where they lie by their names.
 
 A tile is a square of 109.8 km on the UTM grid of its zone, a little larger than the 100 km square of the Military Grid
 Reference System that names it, so neighbours overlap by 9.8 km. The corner follows from the name:
 UL x = floor(E / 60) * 60 and UL y = ceil(N_top / 60) * 60, with E and N_top the west and north edge of the 100 km square,
 N_top counted from the equator: true of all 56,686 tiles of the grid that ESA publishes.
-Not here: when a tile is imaged (`plan`).
+Not here: outlines, and which tiles touch an area (`tile_shapes`); when a tile is imaged (`plan`).
 """
 
 import functools
+import importlib.resources
 import math
 import re
+from collections.abc import Iterator
 
 import numpy as np
 from pyproj import Transformer
@@ -80,47 +82,51 @@ def tile_area(tile_id: str, margin_deg: float = 0.0) -> Area:
     return west, max(float(lat.min()) - margin_deg, -90.0), east, min(float(lat.max()) + margin_deg, 90.0)
 
 
-def tiles_touching(area: Area) -> list[str]:
-    """Names of the tiles that touch a box, sorted; the box is sampled every 0.1 degrees."""
-    west, south, east, north = area
-    width = (east - west) % 360.0
-    lon = west + np.linspace(0.0, width, max(2, math.ceil(width / 0.1) + 1))
-    lat = np.linspace(south, north, max(2, math.ceil((north - south) / 0.1) + 1))
-    grid_lon, grid_lat = (a.ravel() for a in np.meshgrid((lon + 180.0) % 360.0 - 180.0, lat))
-    found: set[str] = set()
-    zones = (np.floor((grid_lon + 180.0) / 6.0).astype(int) % 60) + 1
-    for shift in (-1, 0, 1):  # a tile reaches into the neighbouring zones
-        for zone in np.unique(zones):
-            near = (zone - 1 + shift) % 60 + 1
-            at = zones == zone
-            found.update(_tiles_at(int(near), grid_lon[at], grid_lat[at]))
-    return sorted(found)
+@functools.cache
+def grid_tiles() -> dict[str, tuple[str, ...]]:
+    """All 56,686 tiles that ESA publishes, by zone and latitude band: `30S` -> 30STA, 30STB, ...
+
+    Not every square of the Military Grid Reference System is one: where neighbouring zones overlap one of two is left out.
+    """
+    found = {}
+    for line in importlib.resources.files(__package__).joinpath("s2_tiles.txt").read_text(encoding="ascii").splitlines():
+        if not line.startswith("#"):
+            band, *columns = line.split()
+            found[band] = tuple(f"{band}{column[0]}{row}" for column in columns for row in _rows_of(column[1:]))
+    return found
 
 
-def _tiles_at(zone: int, lon: np.ndarray, lat: np.ndarray) -> set[str]:
-    names = set()
-    for epsg, half in ((32600 + zone, lat >= 0), (32700 + zone, lat < 0)):
-        if not half.any():
-            continue
-        x, y = _to_utm(epsg).transform(lon[half], lat[half])
-        bands = np.clip((np.asarray(lat[half]) + 80.0) // 8.0, 0, 19).astype(int)
-        # A tile holds its square and 9.8 km more to the east and south.
-        for dx, dy in ((0, 0), (-9_800, 0), (0, 9_800), (-9_800, 9_800)):
-            columns = (np.floor((np.asarray(x) + dx) / SQUARE_SIDE_M)).astype(int)
-            rows = (np.floor((np.asarray(y) + dy) / SQUARE_SIDE_M)).astype(int)
-            for column, row, band in set(zip(columns.tolist(), rows.tolist(), bands.tolist(), strict=True)):
-                if 1 <= column <= 8:
-                    letter = _ROWS[(row + (0 if zone % 2 else 5)) % 20]
-                    names.add(f"{zone:02d}{_BANDS[band]}{_COLUMNS[zone % 3][column - 1]}{letter}")
-    return {name for name in names if _is_near(name, lon, lat)}
+def is_tile(tile_id: str) -> bool:
+    """Whether ESA's grid has the tile; the zone has two digits."""
+    return tile_id in grid_tiles().get(tile_id[:3], ())
 
 
-def _is_near(tile_id: str, lon: np.ndarray, lat: np.ndarray) -> bool:
-    epsg, ulx_m, uly_m = tile_corner(tile_id)
-    x, y = _to_utm(epsg).transform(lon, lat)
-    x, y = np.asarray(x), np.asarray(y)
-    inside = (x >= ulx_m) & (x <= ulx_m + TILE_SIDE_M) & (y <= uly_m) & (y >= uly_m - TILE_SIDE_M)
-    return bool(inside.any())
+def tiles_near(area: Area) -> list[str]:
+    """Tiles of the zones and bands around a box: all that touch it are among them."""
+    west, south, _, north = area
+    # A tile reaches from its zone's middle 15 degrees at most (31XGA), and 2.8 degrees below its band (01CDH).
+    reach, middle = width_deg(area) / 2 + 18.0, west + width_deg(area) / 2
+    return [
+        tile
+        for band, tiles in grid_tiles().items()
+        if abs((int(band[:2]) * 6 - 183 - middle + 180.0) % 360.0 - 180.0) <= reach
+        and south - 4.0 <= -72.0 + 8.0 * _BANDS.index(band[2]) + (4.0 if band[2] == "X" else 0.0)
+        and north + 4.0 >= -80.0 + 8.0 * _BANDS.index(band[2])
+        for tile in tiles
+    ]
+
+
+def width_deg(area: Area) -> float:
+    """From west to east, degrees: 360 for all around the Earth."""
+    west, _, east, _ = area
+    return 360.0 if east - west >= 360.0 else (east - west) % 360.0
+
+
+def _rows_of(runs: str) -> Iterator[str]:
+    """`A,TB` are rows A, T, U, V, A, B: a run has its first and last letter, or one."""
+    for run in runs.split(","):
+        first, last = _ROWS.index(run[0]), _ROWS.index(run[-1])
+        yield from (_ROWS[(first + n) % 20] for n in range((last - first) % 20 + 1))
 
 
 def _wrap(lon: float) -> float:

@@ -1,4 +1,4 @@
-"""The outlines of tiles as polygons, many at once.
+"""The outlines of tiles as polygons, many at once, and which tiles touch an area.
 
 Not here: where a tile lies by its name (`tile_grid`).
 """
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import shapely
 from pyproj import Transformer
 
-from s2chips_core.overpasses.tile_grid import TILE_SIDE_M, tile_corner
+from s2chips_core.overpasses.tile_grid import TILE_SIDE_M, Area, tile_corner, tiles_near, width_deg
 
 
 def tile_outlines(tiles: Sequence[str], *, points_per_edge: int = 2) -> npt.NDArray[np.object_]:
@@ -40,3 +40,14 @@ def tile_outlines(tiles: Sequence[str], *, points_per_edge: int = 2) -> npt.NDAr
     rings[:, :, 0] = np.unwrap(rings[:, :, 0], period=360.0, axis=1)
     polygons: npt.NDArray[np.object_] = shapely.polygons(rings)
     return polygons
+
+
+def tiles_touching(area: Area) -> list[str]:
+    """Names of the tiles of ESA's grid that touch a box, sorted."""
+    near = tiles_near(area)
+    west, south, _, north = area
+    outlines = tile_outlines(near, points_per_edge=8)
+    touching = np.zeros(len(near), dtype=bool)
+    for turn in (-360.0, 0.0, 360.0):
+        touching |= shapely.intersects(outlines, shapely.box(west + turn, south, west + turn + width_deg(area), north))
+    return sorted(np.array(near, dtype=object)[touching].tolist())

@@ -107,7 +107,7 @@ def plan_by_tle(
         InputError: a tile's name is no MGRS square, or SGP4 cannot follow elements for `max_age_days`.
     """
     names = sorted(set(tiles))
-    asked = sorted({one.satellite for one in elements}) if satellites is None else list(satellites)
+    asked = sorted({one.satellite for one in elements}) if satellites is None else list(dict.fromkeys(satellites))
     notes = [one.reason for one in refused]
     frames: list[pd.DataFrame] = []
     swaths: list[Swath] = []

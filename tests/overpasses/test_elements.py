@@ -178,6 +178,14 @@ def test_what_is_none_of_the_forms_is_an_input_error(text: str) -> None:
         parse_elements(text, "answer.txt")
 
 
+def test_numbers_of_thousands_of_digits_are_refused() -> None:
+    """Python refuses to convert them with a plain ValueError."""
+    with pytest.raises(InputError, match="broken"):
+        parse_elements("[" + "9" * 5_000 + "]", "x")
+    record = {"NORAD_CAT_ID": "9" * 5_000, "EPOCH": "", "MEAN_MOTION": 0, "ECCENTRICITY": 0, "INCLINATION": 0}
+    assert parse_elements(json.dumps([record]), "x") == ([], [])
+
+
 def test_an_html_page_in_utf16_is_an_input_error() -> None:
     with pytest.raises(InputError):
         parse_elements("<html/>".encode("utf-16"), "page")

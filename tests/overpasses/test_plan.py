@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from s2chips_core import tables
-from s2chips_core.config import Area, SatelliteTracking
+from s2chips_core.config import Area, SatelliteTracking, parse_settings
+from s2chips_core.errors import ConfigError, InputError
 from s2chips_core.overpasses.plan import PLAN_SCHEMA, backfill_plan, build_passes, of_day, passes_of, watched_tiles
 
 
@@ -65,6 +66,23 @@ def test_tiles_and_areas_are_both_watched() -> None:
     assert "01CCV" in tiles
     assert tiles.count("30STF") == 1
     assert {"30STE", "30STF"} <= set(tiles)
+
+
+def test_all_around_the_earth_is_an_area() -> None:
+    ring = Area(name="ring", west=-180, south=-59, east=180, north=-58)
+    tiles = watched_tiles(SatelliteTracking(areas=(ring,)))
+    assert {int(tile[:2]) for tile in tiles} >= set(range(15, 30))  # not of every zone: the open Pacific is not imaged
+
+
+@pytest.mark.parametrize("tile", ["32XNF", "30SZF", "1CCA"])
+def test_a_square_that_is_no_tile_of_the_grid_is_refused(tile: str) -> None:
+    with pytest.raises(InputError, match=f"satellite_tracking.tiles: got '0?{tile}'"):
+        watched_tiles(SatelliteTracking(tiles=("30STF", tile)))
+
+
+def test_no_satellite_is_a_mistake() -> None:
+    with pytest.raises(ConfigError, match=r"satellite_tracking\.satellites"):
+        parse_settings({"satellite_tracking": {"tiles": ["30STF"], "satellites": []}}, "config.yaml")
 
 
 def test_passes_know_their_orbits() -> None:

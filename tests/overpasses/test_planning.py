@@ -215,6 +215,36 @@ def test_no_acquisition_plan_at_all_is_an_error_that_says_why(storage: LocalStor
     assert "http://plans.example/x: plain http:// only to this machine" in str(refused.value)
 
 
+@pytest.mark.shared_data
+def test_plans_of_another_time_are_an_error_and_change_nothing(shared_data: Path, storage: LocalStorage) -> None:
+    with pytest.raises(InputError) as refused:
+        planned(settings_of("acquisition_plan", shared_data), storage, date(2025, 6, 20), 3)
+    assert "the plans of S2B are of 2025-02-13 to 2025-03-03; the plans of S2C" in str(refused.value)
+    assert "that cover 2025-06-20 to 2025-06-23" in str(refused.value)
+    assert storage.list("plan") == []
+
+
+@pytest.mark.parametrize("source", ["tle", "acquisition_plan"])
+def test_a_source_without_sources_is_said_to_be_so(storage: LocalStorage, source: str) -> None:
+    settings = settings_of(source, tle_sources=[], acquisition_plan_sources=[])
+    with pytest.raises(InputError, match="no source is configured"):
+        planned(settings, storage, PLANNED_DAY)
+
+
+@pytest.mark.parametrize(("first", "days"), [(date(1, 1, 1), 1), (date(2015, 6, 22), 3), (date(9999, 12, 31), 1)])
+def test_days_without_a_satellite_are_refused(storage: LocalStorage, first: date, days: int) -> None:
+    with pytest.raises(InputError, match="days from 2015-06-23 to 2099-12-31"):
+        planned(settings_of("backfill"), storage, first, days)
+
+
+@pytest.mark.shared_data
+def test_a_satellite_that_is_named_twice_is_planned_once(shared_data: Path, storage: LocalStorage) -> None:
+    day = date(2025, 7, 31)
+    once, twice = (planned(settings_of("tle", shared_data, satellites=s), storage, day) for s in (["S2B"], ["S2B"] * 2))
+    pd.testing.assert_frame_equal(once.plan.passes, twice.plan.passes)
+    assert len(once.plan.passes) == 3
+
+
 S2A_BEFORE = ("30STF", "S2A", "2025-02-04T11:11:20.000Z"), ("30STF", "S2A", "2025-02-14T11:11:21.500Z")
 """Ten days and twenty before PLANNED_DAY."""
 
@@ -235,7 +265,10 @@ def test_auto_takes_each_satellite_from_its_best_source(shared_data: Path, stora
     assert found.requests == 2
     assert found.plan.notes == (
         "S2A: no acquisition plan or fresh elements from 2025-02-24 00:00 to 2025-02-25 00:00",
-        "S2C: no acquisition plan or fresh elements from 2025-02-24 15:00 to 2025-02-25 00:00",
+        (
+            "S2C: no acquisition plan or fresh elements from 2025-02-24 15:00 to 2025-02-25 00:00, "
+            "and no scene in the archive that could repeat: nothing is planned"
+        ),
     )
 
 

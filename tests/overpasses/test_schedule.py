@@ -88,6 +88,14 @@ def test_what_a_spreadsheet_saves_can_be_read(tmp_path: Path) -> None:
     assert len(read_schedule(file)) == 1
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_spreadsheet_of_another_country_writes_other_separators(separator: str) -> None:
+    cells = dict(zip(PLAN_SCHEMA.names, ROW.split(","), strict=True)) | {"time_sigma_s": "1,25"}
+    text = f"{HEADER.replace(',', separator)}\r\n{separator.join(cells.values())}\r\n"
+    [row] = parse_schedule(text, "x.csv").itertuples()
+    assert (row.tile_id, row.time_sigma_s) == (cells["tile_id"], 1.25)
+
+
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [

@@ -1,7 +1,6 @@
 """Passes by real plans against real products, real tile times and plain planar intersections."""
 
 import dataclasses
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,16 +12,16 @@ from pyproj import Geod
 
 from s2chips_core.errors import InputError
 from s2chips_core.overpasses.acquisition_plan import AcquisitionPlan, parse_acquisition_plan
+from s2chips_core.overpasses.orbit import earth_fixed_km
 from s2chips_core.overpasses.plan import PLAN_SCHEMA, Plan
 from s2chips_core.overpasses.segment_passes import (
     LATENESS_S,
     MIN_COVERED_KM2,
     TIME_SIGMA_S,
     coverage,
-    is_covered,
     plan_by_acquisition,
 )
-from s2chips_core.overpasses.strip import build_strip, earth_fixed_km, map_outline, pieces_of
+from s2chips_core.overpasses.strip import build_strip, map_outline, pieces_of
 from s2chips_core.overpasses.tile_shapes import tile_outlines
 from tests.overpasses.plan_kml import Made, published
 
@@ -296,21 +295,15 @@ def test_coverage_is_merged() -> None:
     moments = [datetime(2025, m, d, 12, tzinfo=UTC) for m, d in ((2, 13), (2, 22), (3, 1), (3, 10))]
     assert coverage([third, second, first], "S2B") == [(moments[0], moments[1]), (moments[2], moments[3])]
     assert coverage([first], "S2A") == []
-    assert [is_covered([first, second, third], "S2B", t) for t in moments] == [True, False, True, False]
 
 
 @pytest.mark.shared_data
-def test_speed(plans: list[AcquisitionPlan], shared_data: Path) -> None:
-    """Measured: 0.3 s for 200 tiles and four plans, 1.8 s for all tiles and one plan."""
+def test_all_tiles_of_the_earth(plans: list[AcquisitionPlan], shared_data: Path) -> None:
     tiles = list(pd.read_parquet(shared_data / "orbit" / "s2_tile_grid.parquet").tile)
     ask = {"satellites": SATELLITES, "window_min": 5.0}
     period = datetime(2025, 2, 6, 12, tzinfo=UTC), datetime(2025, 2, 25, 12, tzinfo=UTC)
-    began = time.monotonic()
     few = plan_by_acquisition(plans, tiles[:: len(tiles) // 200], *period, **ask)
-    between = time.monotonic()
     every = plan_by_acquisition(plans[2:3], tiles, *period, **ask)
-    assert between - began < 4.0
-    assert time.monotonic() - between < 20.0
     assert len(few.passes) > 300
     assert len(every.passes) > 80_000
     assert all(swath.geometry.is_valid for swath in every.swaths)

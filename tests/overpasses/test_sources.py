@@ -179,6 +179,27 @@ def test_a_page_is_followed_to_its_plans(storage: LocalStorage, server: RangeSer
     assert len(server.asked) == 3
 
 
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b'<?xml version="1.0"?>\n', b"<!-- a --> <!-- b -->\n"])
+def test_a_page_is_known_by_what_it_is(storage: LocalStorage, server: RangeServer, before: bytes) -> None:
+    server.files["page"] = before + b'<!DOCTYPE html><a href="a.kml">A</a>'
+    server.files["a.kml"] = GOOD
+    assert [t.data for t in read(storage, server.href("page"), follow_links=True).texts] == [GOOD]
+
+
+@pytest.mark.parametrize("source", ["", "  "])
+def test_an_empty_name_is_not_the_working_directory(storage: LocalStorage, source: str) -> None:
+    found = read(storage, source)
+    assert found.texts == ()
+    assert found.notes == ("source: got '', expected the path of a file or folder, or a URL",)
+
+
+def test_comments_without_end_take_no_time(storage: LocalStorage, server: RangeServer) -> None:
+    """With backtracking the time doubles with each: 60 of them would take thousands of years."""
+    server.files["page"] = b"<!---->" * 60 + b"x"
+    [said] = read(storage, server.href("page"), follow_links=True).notes
+    assert "something good" in said
+
+
 def test_a_kml_is_a_kml_though_a_page_might_come(storage: LocalStorage, server: RangeServer) -> None:
     server.files["plan"] = b"good kml"
     assert [t.data for t in read(storage, server.href("plan"), follow_links=True).texts] == [b"good kml"]

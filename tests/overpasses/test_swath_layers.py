@@ -13,8 +13,7 @@ from s2chips_core.overpasses import svg
 from s2chips_core.overpasses import swath_layers as layers
 from s2chips_core.overpasses.map_view import MapView, fit_view
 from s2chips_core.overpasses.plan import Swath
-from s2chips_core.overpasses.tile_grid import tiles_touching
-from s2chips_core.overpasses.tile_shapes import tile_outlines
+from s2chips_core.overpasses.tile_shapes import tile_outlines, tiles_touching
 
 AT = datetime(2025, 10, 27, 11, 4, tzinfo=UTC)
 STRIP = shapely.Polygon([(-6.2, 40.0), (-2.8, 39.5), (-4.4, 33.0), (-7.6, 33.4)])

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
 from s2chips_core.errors import InputError
-from s2chips_core.overpasses.tile_grid import TILE_SIDE_M, tile_area, tile_corner, tiles_touching
+from s2chips_core.overpasses.tile_grid import TILE_SIDE_M, grid_tiles, is_tile, tile_area, tile_corner
 
 
 def test_every_corner_of_the_published_grid(shared_data: Path) -> None:
@@ -43,27 +42,13 @@ def test_margin_is_added_on_each_side() -> None:
     assert tile_area("30STF", 0.05) == pytest.approx((west - 0.05, south - 0.05, east + 0.05, north + 0.05))
 
 
-@pytest.mark.parametrize("tile", ["30STF", "29SQA", "32VPH", "01KAB", "60KXF"])
-def test_touching_finds_the_tile_from_its_middle(tile: str) -> None:
-    west, south, east, north = tile_area(tile)
-    lon = (west + ((east - west) % 360.0) / 2 + 180.0) % 360.0 - 180.0
-    lat = (south + north) / 2
-    assert tile in tiles_touching((lon, lat - 0.01, lon + 0.01, lat + 0.01))
-
-
-def test_touching_agrees_with_the_published_grid(shared_data: Path) -> None:
-    grid = pd.read_parquet(shared_data / "orbit" / "s2_tile_grid.parquet")
-    box = shapely.box(-6.2, 35.7, -5.0, 36.3)
-    near = grid[grid.lon_ul.between(-9, -3) & grid.lat_ul.between(34, 38)]
-    expected = {
-        row.tile
-        for row in near.itertuples()
-        if shapely.Polygon(
-            [(row.lon_ul, row.lat_ul), (row.lon_ll, row.lat_ll), (row.lon_lr, row.lat_lr), (row.lon_ur, row.lat_ur)]
-        ).intersects(box)
-    }
-    # Not every name that can be built is in ESA's list: it leaves out squares that zone neighbours cover.
-    assert expected <= set(tiles_touching((-6.2, 35.7, -5.0, 36.3)))
+def test_the_tiles_are_those_that_are_published(shared_data: Path) -> None:
+    published = set(pd.read_parquet(shared_data / "orbit" / "s2_tile_grid.parquet")["tile"])
+    assert {tile for tiles in grid_tiles().values() for tile in tiles} == published
+    assert is_tile("30STF")
+    assert not is_tile("30SZF")  # 250 km east of its zone
+    assert not is_tile("32XNF")  # no zone in the north
+    assert not is_tile("")
 
 
 @pytest.mark.parametrize("text", ["", "30ST", "61STF", "30ITF", "30SAF", "30STW", "../../etc"])

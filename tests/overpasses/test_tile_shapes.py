@@ -9,7 +9,8 @@ import shapely
 from pyproj import Geod
 
 from s2chips_core.errors import InputError
-from s2chips_core.overpasses.tile_shapes import tile_outlines
+from s2chips_core.overpasses.tile_grid import tile_area
+from s2chips_core.overpasses.tile_shapes import tile_outlines, tiles_touching
 
 
 @pytest.mark.shared_data
@@ -41,3 +42,41 @@ def test_no_tiles_and_no_tile() -> None:
     assert tile_outlines([]).shape == (0,)
     with pytest.raises(InputError, match="99ZZZ"):
         tile_outlines(["30STF", "99ZZZ"])
+
+
+@pytest.mark.parametrize("tile", ["30STF", "29SQA", "32VPH", "01KAB", "60KXF", "31XGA", "01CDH", "36CWN", "33XWJ"])
+def test_touching_finds_the_tile_from_its_middle(tile: str) -> None:
+    west, south, east, north = tile_area(tile)
+    lon = (west + ((east - west) % 360.0) / 2 + 180.0) % 360.0 - 180.0
+    lat = (south + north) / 2
+    assert tile in tiles_touching((lon, lat - 0.01, lon + 0.01, lat + 0.01))
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    "box",
+    [
+        (-6.2, 35.7, -5.0, 36.3),
+        (-30.0, 30.0, 30.0, 50.0),
+        (-180.0, -60.0, 180.0, -50.0),
+        (170.0, -20.0, -170.0, -10.0),
+        (12.0, 76.0, 30.0, 81.0),
+        (-180.0, -90.0, 180.0, 90.0),
+    ],
+)
+def test_touching_agrees_with_the_published_grid(shared_data: Path, box: tuple[float, float, float, float]) -> None:
+    """By the published corners, whose straight lines are off the edges by some kilometres near the poles."""
+    grid = pd.read_parquet(shared_data / "orbit" / "s2_tile_grid.parquet")
+    rings = np.stack([grid[[f"lon_{c}", f"lat_{c}"]].to_numpy() for c in ("ul", "ll", "lr", "ur")], axis=1)
+    rings[:, :, 0] = np.unwrap(rings[:, :, 0], period=360.0, axis=1)
+    outlines = shapely.polygons(rings)
+    west, south, east, north = box
+    east += 360.0 if east < west else 0.0
+
+    def touched(by_deg: float) -> set[str]:
+        boxes = [shapely.box(west - by_deg + n, south - by_deg, east + by_deg + n, north + by_deg) for n in (-360, 0, 360)]
+        return set(grid["tile"][np.any([shapely.intersects(outlines, one) for one in boxes], axis=0)])
+
+    found = set(tiles_touching(box))
+    assert touched(-0.1) <= found <= touched(0.1)
+    assert len(found) > 4
