@@ -70,14 +70,15 @@ def facts_of(storage: LocalStorage, day: object, tile: str = TILE) -> dict[str, 
 
 
 def test_a_window_is_recorded(served: AisServed, storage: LocalStorage) -> None:
-    over = window(1.5, starts_s=0.4)
+    # Positions are of whole seconds: two of them, so that every ship reports in one that lies inside.
+    over = window(3.1, starts_s=1.0)
     captured = capture(served, storage, over)
     record = captured.record
     assert (record.ended, record.lost, record.connections, record.ais_source) == ("done", 0, 1, "aisstream")
     assert record.url == served.url
     [of_pass] = record.passes
     assert (of_pass.window, of_pass.status, of_pass.gaps) == (over, RECORDED, ())
-    assert of_pass.covered_s == pytest.approx(1.1, abs=0.002)
+    assert of_pass.covered_s == pytest.approx(2.1, abs=0.002)
     assert read_records(storage, over.day) == [record]
     fixes = read_snapshots(storage, over.day)
     assert (len(fixes), fixes["mmsi"].nunique()) == (of_pass.fixes, of_pass.ships)

@@ -52,7 +52,7 @@ def record(served: AisServed, storage: LocalStorage, *windows: Window, **given: 
 
 
 def test_each_group_is_waited_for_in_turn(served: AisServed, storage: LocalStorage) -> None:
-    first, second = window(0.9, starts_s=0.7), window(2.0, starts_s=1.7)
+    first, second = window(1.4, starts_s=1.0), window(2.5, starts_s=2.2)
     past = window(-1, starts_s=-3, tile="29SQV")
     told = record(served, storage, second, past, first)
     one, two = read_records(storage, first.day)
@@ -152,7 +152,7 @@ def test_a_capture_that_was_killed_is_finished_first(served: AisServed, storage:
 @pytest.mark.parametrize("with_group", [False, True])
 def test_a_day_is_recorded(served: AisServed, storage: LocalStorage, tmp_path: Path, with_group: bool) -> None:
     # Longer than a second: a position's time is a whole one.
-    over, other = window(1.8, starts_s=0.6), window(1.9, starts_s=0.7, tile="32VPH")
+    over, other = window(2.4, starts_s=1.0), window(2.5, starts_s=1.1, tile="32VPH")
     past = window(-1, starts_s=-3, tile="29SQV")
     day = over.day
     if not with_group:

@@ -101,7 +101,7 @@ def warnings_of(capfd: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_a_run_records_the_windows_that_it_is_given(rig: Rig, capfd: pytest.CaptureFixture[str]) -> None:
-    mine, other = window(2.0, starts_s=0.5), window(-20.0, starts_s=-40.0, tile="30SUE")
+    mine, other = window(3.0, starts_s=1.5), window(-20.0, starts_s=-40.0, tile="30SUE")
     rig.plan(mine, other)
     result = rig.run(capture_run_config([mine]))
     assert result.success
