@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     ais.add_argument("--dry-run", action="store_true", help="synthetic AIS, at once, marked so everywhere")
 
+    doctor = _command(commands, "doctor", _doctor, "look at everything that runs need, and say what to do about it")
+    doctor.add_argument("--offline", action="store_true", help="leave out what needs the network")
+
     demo = commands.add_parser("demo", help="two days offline, on the embedded archive")
     demo.set_defaults(run=_demo)
     demo.add_argument("--folder", type=Path, default=Path("demo"), help="where the archive and the dataset go")
@@ -216,6 +219,15 @@ def _collect(options: argparse.Namespace) -> int:
         options.schedule, config_file=_config_file(options), window_min=options.window_min, dry_run=options.dry_run
     )
     return DONE if recorded else FAILED
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from s2chips_dagster.doctor import examine
+    from s2chips_dagster.findings import format_findings
+
+    found = examine(_config_file(options), offline=options.offline)
+    print(format_findings(found), end="")
+    return FAILED if any(one.verdict == "failed" for one in found) else DONE
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ class Runs:
         self.workspace = Workspace(config_file=str(config_file), now=now)
         self.settings = load_settings(config_file, os.environ)
         self.storage = self.workspace.storage(self.settings)
-        _find_home()
+        find_home()
 
     def now(self) -> datetime:
         """The time that the runs see."""
@@ -75,7 +75,7 @@ class Runs:
         if partition_key is not None and days is not None and not days.has_partition_key(partition_key):
             first = self.settings.scheduling.first_day
             raise InputError("day", partition_key, f"a day from {first} (scheduling.first_day) to today, UTC")
-        with _open_instance() as instance:
+        with open_instance() as instance:
             result = definition.execute_in_process(
                 run_config={**run_config, "loggers": {"console": {"config": {"log_level": "INFO"}}}},
                 partition_key=partition_key,
@@ -100,10 +100,10 @@ def report_days(asset: str, days: Mapping[date, Mapping[str, Any]]) -> None:
         asset: its name.
         days: metadata by day.
     """
-    _find_home()
+    find_home()
     if not os.environ.get(HOME_VARIABLE):
         return
-    with _open_instance() as instance:
+    with open_instance() as instance:
         for day, metadata in days.items():
             event = dg.AssetMaterialization(asset, partition=day.isoformat(), metadata=dict(metadata))
             instance.report_runless_asset_event(event)
@@ -113,7 +113,7 @@ def _ops(config: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {"ops": {name: {"config": dict(values)} for name, values in config.items() if values}}
 
 
-def _open_instance() -> dg.DagsterInstance:
+def open_instance() -> dg.DagsterInstance:
     """The instance of DAGSTER_HOME. One process at a time: two that open a new one both make its SQLite tables, and fail."""
     home = Path(os.environ.get(HOME_VARIABLE, ""))
     if not os.environ.get(HOME_VARIABLE) or not home.is_dir():
@@ -122,7 +122,7 @@ def _open_instance() -> dg.DagsterInstance:
         return dg.DagsterInstance.get()
 
 
-def _find_home() -> None:
+def find_home() -> None:
     """Use the checkout as DAGSTER_HOME when none is named, so that the UI started there shows these runs."""
     if not os.environ.get(HOME_VARIABLE) and (Path.cwd() / "dagster.yaml").is_file():
         os.environ[HOME_VARIABLE] = str(Path.cwd())
