@@ -55,6 +55,9 @@ HEADING_NOT_AVAILABLE_DEG = 511
 LAT_NOT_AVAILABLE_DEG = 91.0
 LON_NOT_AVAILABLE_DEG = 181.0
 
+KNOT_M_S = 1852.0 / 3600.0
+"""One international nautical mile in an hour (BIPM, SI brochure, table 8)."""
+
 
 Floats = npt.NDArray[np.float64]
 

@@ -11,9 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyproj
 
-from s2chips_core.ais.fixes import Floats
+from s2chips_core.ais.fixes import KNOT_M_S, Floats
 from s2chips_core.ais.position_error import (
-    KNOT_M_S,
     STILL_KN,
     as_reported_sigma_m,
     dead_reckoned_sigma_m,

@@ -10,9 +10,8 @@ What AIS reports is the antenna, not the middle of the ship: up to half a ship l
 
 import numpy as np
 
-from s2chips_core.ais.fixes import Floats
+from s2chips_core.ais.fixes import KNOT_M_S, Floats
 
-KNOT_M_S = 1852.0 / 3600.0
 FIX_SIGMA_M = 10.0
 """ITU-R M.1371-5: the position accuracy flag tells better than 10 m from worse."""
 TYPICAL_SOG_KN = 12.0

@@ -14,10 +14,9 @@ import pandas as pd
 import pyproj
 
 from s2chips_core import tables
-from s2chips_core.ais.fixes import FIX_SCHEMA
+from s2chips_core.ais.fixes import FIX_SCHEMA, KNOT_M_S
 
 SOURCE = "synthetic"
-KNOT_M_S = 1852.0 / 3600.0
 
 # Maritime identification digits that ITU has given to no country: no real ship can be mistaken for a made-up one.
 _MIDS = tuple(hundreds + tens for hundreds in (200, 300, 400, 500, 600) for tens in range(80, 100))

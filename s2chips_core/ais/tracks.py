@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from s2chips_core.ais.fixes import Floats, available_cog_deg, available_sog_kn, on_earth
+from s2chips_core.ais.fixes import KNOT_M_S, Floats, available_cog_deg, available_sog_kn, on_earth
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -20,7 +20,6 @@ JUMP_SLACK_M = 250.0
 """Two fixes may be this far apart at any speed: time stamps are seconds late, antennas of one ship lie apart."""
 EARTH_RADIUS_M = 6371008.8
 """IUGG mean radius; within 0.6 % of the ellipsoid, enough to tell 60 kn from a jump."""
-KNOT_M_S = 1852.0 / 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,10 @@ import numpy as np
 import pandas as pd
 
 from s2chips_core import tables
+from s2chips_core.overpasses.orbit import NODAL_PERIOD_S, REPEAT_DAYS, REPEAT_ORBITS
 from s2chips_core.overpasses.plan import PLAN_SCHEMA, SAME_PASS, Plan, backfill_plan, build_passes, passes_of, sort_passes
 
-CYCLE_ORBITS = 143
-CYCLE_S = 864_000.0
-ORBIT_S = CYCLE_S / CYCLE_ORBITS
+CYCLE_S = REPEAT_DAYS * 86_400.0
 SIGMA_S = 3.0
 """Standard error of a time after one cycle. By 107 element sets of 2016-2026 the satellites return within 2.2 s (rms; 4.6 s
 at worst: ESA keeps the track within 2 km, for which the Earth turns 4.3 s); where two datastrips share a tile, the archive's
@@ -93,7 +92,7 @@ def _judge(satellite: str, seen: pd.DataFrame) -> _Judged:
     orbits = (
         (pairs["absolute_orbit_later"] - pairs["absolute_orbit"]).astype("Float64").to_numpy(np.float64, na_value=np.nan)
     )
-    shifted = np.abs(apart_s - orbits * ORBIT_S) > SHIFTED_FROM_S  # an unknown orbit number compares as false
+    shifted = np.abs(apart_s - orbits * NODAL_PERIOD_S) > SHIFTED_FROM_S  # an unknown orbit number compares as false
     repeats = close & ~other_track & ~shifted
     broken = (whole & ~repeats) | (same_track & ~close) | shifted
     if not broken.any():
@@ -148,7 +147,7 @@ def _repeat(usable: pd.DataFrame, happened: pd.DataFrame, start: datetime, end: 
             "tile_id": rows["tile_id"],
             "satellite": rows["satellite"],
             "relative_orbit": rows["relative_orbit"],
-            "absolute_orbit": rows["absolute_orbit"] + CYCLE_ORBITS * rows["cycles"],
+            "absolute_orbit": rows["absolute_orbit"] + REPEAT_ORBITS * rows["cycles"],
             "overpass_time": rows["overpass_time"],
             "time_sigma_s": SIGMA_S * np.sqrt(rows["cycles"].astype(np.float64)),
             "imaging": "expected",

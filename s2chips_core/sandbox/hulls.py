@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from s2chips_core.ais.synthetic import KNOT_M_S, SyntheticShip
+from s2chips_core.ais.fixes import KNOT_M_S
+from s2chips_core.ais.synthetic import SyntheticShip
 
 BLUR_M = 6.5
 """Standard deviation of the sensor's blur with the pixel's own width, metres."""

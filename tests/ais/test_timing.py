@@ -102,6 +102,7 @@ def test_what_a_new_plan_adds_to_a_running_group_gets_a_capture_of_its_own() -> 
 
 def test_a_failed_capture_is_tried_again_a_few_times() -> None:
     one = window()
+    assert MOST_ATTEMPTS == 3, "what docs/operations.md says"
     for failed in range(1, MOST_ATTEMPTS):
         assert starts([one], PASS, *[run(RunState.FAILED, one)] * failed) == [([one], failed + 1)]
     assert starts([one], PASS, *[run(RunState.FAILED, one)] * MOST_ATTEMPTS) == []

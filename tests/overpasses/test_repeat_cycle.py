@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from sgp4.api import Satrec
 
 from s2chips_core import tables
+from s2chips_core.overpasses.orbit import NODAL_PERIOD_S, REPEAT_ORBITS
 from s2chips_core.overpasses.plan import OBSERVED_COLUMNS, PLAN_SCHEMA
-from s2chips_core.overpasses.repeat_cycle import CYCLE_ORBITS, ORBIT_S, REPEATS_WITHIN_S, SIGMA_S, plan_by_repeat_cycle
+from s2chips_core.overpasses.repeat_cycle import REPEATS_WITHIN_S, SIGMA_S, plan_by_repeat_cycle
 
 ALL = ("S2A", "S2B", "S2C")
 
@@ -93,7 +94,7 @@ def seconds_after_a_cycle(line1: str, line2: str) -> float:
         return float(steps_s[at] + 10.0 * above[at] / (above[at] - above[at + 1]))
 
     off_s = crossing_s(5) - crossing_s(-5)
-    return off_s - round(off_s / ORBIT_S) * ORBIT_S
+    return off_s - round(off_s / NODAL_PERIOD_S) * NODAL_PERIOD_S
 
 
 @pytest.mark.shared_data
@@ -142,7 +143,7 @@ def test_a_pass_is_told_by_its_latest_observation() -> None:
     assert first["window_start"] == pd.Timestamp("2025-11-01T11:00:54.123Z")
     assert first["window_end"] == pd.Timestamp("2025-11-01T11:15:54.123Z")
     assert first["source_epoch"] == second["source_epoch"] == pd.Timestamp("2025-10-22T11:08:24.123Z")
-    assert (first["absolute_orbit"], second["absolute_orbit"]) == (45067 + CYCLE_ORBITS, 45067 + 2 * CYCLE_ORBITS)
+    assert (first["absolute_orbit"], second["absolute_orbit"]) == (45067 + REPEAT_ORBITS, 45067 + 2 * REPEAT_ORBITS)
     assert second["time_sigma_s"] == pytest.approx(SIGMA_S * 2**0.5)
 
 
