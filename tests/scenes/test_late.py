@@ -17,7 +17,7 @@ from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW, DEMO_TILES
 from s2chips_core.sandbox.passes import PASSES, sensing_time
 from s2chips_core.sandbox.server import Served, serve
 from s2chips_core.scenes.day import match_capture
-from s2chips_core.scenes.late import LAST_CHANCE_DAYS, days_to_look_at, find_late_scenes, in_turn, pending_targets
+from s2chips_core.scenes.late import days_to_look_at, find_late_scenes, in_turn, pending_targets
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
 from s2chips_core.storage import LocalStorage
 
@@ -160,7 +160,8 @@ def test_whoever_no_longer_waits_ends_the_search(archive: Served, storage: Local
 def test_days_are_looked_at_until_after_they_are_given_up() -> None:
     days = days_to_look_at(date(2025, 10, 29), give_up_days=14)
     assert days[-1] == date(2025, 10, 29)
-    assert date(2025, 10, 29) - days[0] == timedelta(days=14 + LAST_CHANCE_DAYS)
+    # Ships are given up at 14 days, and so they are when nothing ran for the fortnight after that.
+    assert days[0] == date(2025, 10, 1)
     assert days == sorted(set(days))
 
 
