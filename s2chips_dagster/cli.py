@@ -21,7 +21,7 @@ DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parse_arguments(arguments)
     # Partitioned asset checks are a preview in Dagster: known, and nothing a user of the command line can act on.
     warnings.filterwarnings("ignore", message=".*currently in (preview|beta).*")
     from dotenv import load_dotenv
@@ -35,6 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("s2chips: stopped", file=sys.stderr)
         return FAILED
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of one command; ends the process with code 2, and says why, where they are wrong."""
+    return _parser().parse_args(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
