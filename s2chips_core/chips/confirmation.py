@@ -216,21 +216,25 @@ def _judge(place: _Place, contrast: Floats, target: ExpectedHull) -> Confirmatio
     mine = np.where(place.own, contrast, 0.0)
     best = float(mine.max(initial=0.0))
     if best < WEAK:
-        return Confirmation(verdict=Verdict.ABSENT, contrast=best)
+        # A ship alongside is one with the quay: where there is land, nothing to be seen is not nothing.
+        verdict = Verdict.AMBIGUOUS if (place.land & place.search).any() else Verdict.ABSENT
+        return Confirmation(verdict=verdict, contrast=best)
     at = np.unravel_index(int(mine.argmax()), mine.shape)
     things, _ = ndimage.label(contrast >= THING_SHARE * best, structure=_TOUCHING)
     thing = things == things[at]
     top = np.unravel_index(int(np.where(thing, contrast, 0.0).argmax()), contrast.shape)
     like_it = contrast >= RIVAL_SHARE * best
+    offset_m = _offset_m(place, np.where(thing & like_it & place.search, contrast, 0.0), target)
     fine = (
         best >= STRONG
         and bool(place.own[top])
+        and offset_m <= target.reach_m + PIXEL_M  # a middle is told to a pixel
         and not (place.own & ~thing & like_it).any()
         and _expected_by_chance(place, like_it & ~thing) <= MOST_CHANCE
     )
     return Confirmation(
         verdict=Verdict.CONFIRMED if fine else Verdict.AMBIGUOUS,
-        offset_m=_offset_m(place, np.where(thing & like_it & place.search, contrast, 0.0), target),
+        offset_m=offset_m,
         contrast=best,
     )
 
@@ -253,7 +257,7 @@ def _neighbourhood(hull: ExpectedHull, shape: tuple[int, ...]) -> tuple[slice, s
     half_hull = 0 if hull.corners is None else int(np.ptp(hull.corners, axis=0).max() / 2)
     reach = NEIGHBOURHOOD_PX + half_hull + int(hull.reach_m / PIXEL_M)
     rows, cols = (
-        slice(max(0, int(middle) - reach), max(0, min(size, int(middle) + reach + 1)))
+        slice(*np.clip([int(middle) - reach, int(middle) + reach + 1], 0, size).tolist())
         for middle, size in zip((hull.row, hull.col), shape, strict=True)
     )
     return rows, cols
@@ -262,7 +266,7 @@ def _neighbourhood(hull: ExpectedHull, shape: tuple[int, ...]) -> tuple[slice, s
 def _large(mask: Bools) -> Bools:
     """What of a mask hangs together over more than `LAND_PX`."""
     parts, _ = ndimage.label(mask, structure=_TOUCHING)
-    sizes = np.bincount(parts.ravel())
+    sizes = np.bincount(parts.ravel(), minlength=1)
     sizes[0] = 0
     large: Bools = (sizes > LAND_PX)[parts]
     return large
