@@ -3,7 +3,7 @@
 Here: the comparison and its sentences. Not here: cutting again (`recut`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,13 @@ from s2chips_core.index.chip_files import MASKS_SUFFIX
 from s2chips_core.storage import Storage
 
 
-def raster_differences(path: str, stored: bytes, geotiff: bytes) -> Iterator[tuple[str, str]]:
-    """What differs between two GeoTIFFs of a chip, as rasterio reads both; `software_version` is not looked at.
+def raster_differences(path: str, stored: bytes, geotiff: bytes, *, told: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What differs between two GeoTIFFs of a chip, as rasterio reads both.
 
     Args:
         path: of the stored one, for a sentence.
         stored, geotiff: the files.
+        told: tags that are not looked at.
 
     Yields:
         The band, or `file`, and a sentence with the numbers.
@@ -34,7 +35,7 @@ def raster_differences(path: str, stored: bytes, geotiff: bytes) -> Iterator[tup
                 if was != now:
                     yield "file", f"{name}: {was} in the file, {now} now"
             was_tags, now_tags = old.tags(), new.tags()
-            for name in sorted({*was_tags, *now_tags} - {"software_version"}):
+            for name in sorted({*was_tags, *now_tags} - set(told)):
                 if was_tags.get(name) != now_tags.get(name):
                     yield "file", f"tag {name}: {was_tags.get(name)} in the file, {now_tags.get(name)} now"
             if (old.count, old.shape) == (new.count, new.shape):

@@ -6,6 +6,8 @@ and judging pixels (`chips.cutting`), the threads (`batch`), the journal and the
 Running a day again changes nothing and reads no pixel: a chip stands while its fingerprint (position, scene and its
 revision, configuration) is that of its sidecar and its artefacts are there; so do refusals, except read errors. A chip that
 another source has made in the same way is taken over without reading it.
+
+What a chip is cut from (`provenance`) is written before its artefacts and stays, also when the run is given up.
 """
 
 import contextlib

@@ -17,7 +17,7 @@ import rasterio
 from s2chips_core import layout
 from s2chips_core.chips.artefacts import encode_geotiff
 from s2chips_core.chips.chip import Chip, CutRequest, Refusal
-from s2chips_core.chips.cutting import cut_scene
+from s2chips_core.chips.cutting import cut_scene, needed_bands
 from s2chips_core.chips.gate import RefusalReason
 from s2chips_core.chips.identity import fingerprint
 from s2chips_core.config import Settings
@@ -57,6 +57,9 @@ class Recut:
         lines = [f"{self.chip_id}: {self.verdict}"]
         lines += [f"  {text}" for text in (*self.differences, *self.notes)]
         return "\n".join(lines)
+
+
+_UNREADABLE = frozenset({RefusalReason.MISSING_ASSET, RefusalReason.READ_ERROR})
 
 
 class _ImpossibleError(Exception):
@@ -113,8 +116,8 @@ def find_row(storage: Storage, chip_id: str) -> dict[str, Any] | None:
         if storage.exists(key):
             try:
                 said = json.loads(storage.get(key))
-            except ValueError as error:
-                raise StorageError(key, f"is no JSON: {error}") from error
+            except ValueError:
+                continue  # somebody edited it: what the index says is left
             if isinstance(said, dict) and said.get("chip_id") == chip_id and {*PROPERTY_FIELDS} <= set(said):
                 return said
     return indexed
@@ -131,12 +134,11 @@ def _indexed_row(storage: Storage, chip_id: str) -> dict[str, Any] | None:
     key = layout.tiles_index()
     if not storage.exists(key):
         return None
-    table = pq.ParquetFile(io.BytesIO(storage.get(key))).read()
+    table = pq.read_table(io.BytesIO(storage.get(key)), filters=[("chip_id", "==", chip_id)])
     missing = [name for name in PROPERTY_FIELDS if name not in table.column_names]
     if missing:
-        raise StorageError(key, f"has no {', '.join(missing)}: it was made by another version; run its days again")
-    found = [index for index, name in enumerate(table["chip_id"].to_pylist()) if name == chip_id]
-    return properties(table.slice(found[0], 1).to_pylist()[0]) if found else None
+        raise StorageError(key, f"has no {', '.join(missing)}: it was made by another version")
+    return properties(table.to_pylist()[0]) if table.num_rows else None
 
 
 def _missing_chip(storage: Storage, chip_id: str) -> str:
@@ -156,6 +158,8 @@ class _Again:
     chip: Chip
     scene: Scene
     settings: Settings
+    refused: str | None
+    """What the gate says now, where it refuses what it let pass then."""
     notes: tuple[str, ...]
 
 
@@ -180,11 +184,16 @@ def _cut_again(
     _check_hosts(scene, then, fetcher)
     request = CutRequest(**{name: row[name] for name in ("target_id", "mmsi", "lat", "lon", "chip_id")})
     [answer] = cut_scene(scene, [request], settings=then, fetcher=fetcher, offset=offset)
+    refused = None
+    if isinstance(answer, Refusal) and answer.reason not in _UNREADABLE:
+        refused = f"the gate refuses it now, {answer.reason}: {answer.detail}"
+        ungated = then.override({"gate": {"enabled": False}})
+        [answer] = cut_scene(scene, [request], settings=ungated, fetcher=fetcher, offset=offset)
     if isinstance(answer, Refusal):
         gone = answer.reason is RefusalReason.MISSING_ASSET
-        what = "an asset is gone" if gone else f"it is refused now ({answer.reason})"
+        what = "an asset is gone" if gone else f"it cannot be cut now ({answer.reason})"
         raise _ImpossibleError(f"{what}: {answer.detail}")
-    return _Again(chip=answer, scene=scene, settings=then, notes=tuple(notes))
+    return _Again(chip=answer, scene=scene, settings=then, refused=refused, notes=tuple(notes))
 
 
 def _moved(scene: Scene, moved: Mapping[str, str]) -> Scene:
@@ -199,7 +208,7 @@ def _moved(scene: Scene, moved: Mapping[str, str]) -> Scene:
 
 
 def _check_hosts(scene: Scene, settings: Settings, fetcher: Fetcher) -> None:
-    for band in (*settings.tiling.bands, "SCL"):
+    for band in (*needed_bands(settings), *(("SCL",) if settings.masks.use_scl else ())):
         if band in scene.assets:
             try:
                 check_allowed(scene.assets[band].href, fetcher.allowed_hosts)
@@ -217,7 +226,7 @@ def _compare(row: Mapping[str, Any], again: _Again, storage: Storage, software_v
         "transform": [float(x) for x in chip.transform],
         "boa_offset_dn": chip.boa_offset_dn,
         "boa_offset_source": str(chip.boa_offset_source),
-        "gate_verdict": str(chip.verdict),
+        "gate_verdict": row["gate_verdict"] if again.refused else str(chip.verdict),
         "fingerprint": _fingerprint(row, again),
         "software_version": software_version,
     }
@@ -225,11 +234,9 @@ def _compare(row: Mapping[str, Any], again: _Again, storage: Storage, software_v
     tags = {name: str(now[name]) for name in TAG_FIELDS}
     geotiff = encode_geotiff(chip, tags=tags, geotiff=formats.geotiff, compression=formats.compression)
     later = row["software_version"] != software_version
-    differences = [
-        f"{name}: {row[name]} in the index, {now[name]} now"
-        for name in row
-        if name in now and name != "software_version" and now[name] != row[name]
-    ]
+    other = [name for name in now if name != "software_version" and now[name] != row[name]]
+    differences = [again.refused] if again.refused else []
+    differences += [f"{name}: {row[name]} in the index, {now[name]} now" for name in other]
     notes = list(again.notes)
     if later:
         notes.append(f"it was cut by version {row['software_version']}, now by {software_version}")
@@ -237,13 +244,14 @@ def _compare(row: Mapping[str, Any], again: _Again, storage: Storage, software_v
         differences.append(f"{path} is gone: there is nothing to compare the pixels with")
         return _result(row, differences, notes, geotiff)
     stored = storage.get(path)
-    pixels, masks = list(raster_differences(path, stored, geotiff)), list(mask_differences(storage, path, chip.masks))
-    differences += [text for _, text in pixels] + masks
-    bands = [band for band, _ in pixels if band in again.scene.assets]
-    if bands:
-        hrefs = ", ".join(without_query(again.scene.assets[band].href) for band in bands)
-        cause = "the archive has replaced it, or this version cuts otherwise" if later else "the archive has replaced it"
-        differences.append(f"{cause}: {hrefs}")
+    found = list(raster_differences(path, stored, geotiff, told=(*other, "software_version")))
+    differences += [text for _, text in found] + list(mask_differences(storage, path, chip.masks))
+    bands = [band for band, _ in found] + (["SCL"] if {"qa_cloud_frac", "qa_land_frac"}.intersection(other) else [])
+    hrefs = [without_query(again.scene.assets[band].href) for band in bands if band in again.scene.assets]
+    if hrefs:
+        causes = "the archive has replaced the asset, or the stored chip was changed"
+        causes += ", or this version cuts otherwise" if later else ""
+        differences.append(f"{causes}: {', '.join(hrefs)}")
     if not differences and not later:
         notes.append(
             f"the file too, byte for byte ({len(stored)} bytes)"

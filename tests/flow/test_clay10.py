@@ -83,7 +83,7 @@ def test_a_day_of_ten_bands(sandbox_archive: Path, make_runs: MakeRuns, capsys: 
     # Nobody serves the archive any more.
     chip = index["chip_id"][0]
     assert cli.main(["recut", chip, "--config", config]) == 1
-    assert f"{chip}: impossible\n  it is refused now (read_error): " in capsys.readouterr().out
+    assert f"{chip}: impossible\n  it cannot be cut now (read_error): " in capsys.readouterr().out
 
 
 def check_pixels(folder: Path, root: Path, index: pd.DataFrame) -> None:

@@ -157,7 +157,7 @@ def test_a_changed_pixel_is_said(made: Made) -> None:
     assert again.verdict == "different"
     assert again.differences == (
         "B04: 1 of 65536 pixels differ, by at most 0.0077",
-        f"the archive has replaced it: {made.server.href('B04.tif')}",
+        f"the archive has replaced the asset, or the stored chip was changed: {made.server.href('B04.tif')}",
     )
     assert again.geotiff is not None
     stored = pixels_of(made.storage.get(made.rows[0]["path"]))
@@ -175,7 +175,7 @@ def test_changed_coarse_pixels_and_numbers_are_said(made: Made) -> None:
     # 16 pixels of 10 m are cloud now; in cubic interpolation a pixel of 20 m reaches 8 × 8 of 10 m.
     assert again.differences[0] == f"qa_cloud_frac: 0.0 in the index, {16 / 4096} now"
     assert again.differences[1].startswith("B11: 64 of 65536 pixels differ, by at most 0.0")
-    assert again.differences[2].endswith(made.server.href("B11.tif"))
+    assert again.differences[2].endswith(f": {made.server.href('B11.tif')}, {made.server.href('SCL.tif')}")
 
 
 def test_an_asset_that_is_gone_is_said(made: Made) -> None:
@@ -204,11 +204,25 @@ def test_an_archive_that_moved(made: Made) -> None:
         assert not made.server.asked
 
 
-def test_a_scene_that_is_refused_now_is_said(made: Made) -> None:
+def test_a_scene_that_the_gate_refuses_now_is_said_and_the_pixels_compared(made: Made) -> None:
     made.edit("SCL", lambda scl: scl.fill(9))
     again = made.recut()
+    assert again.verdict == "different"
+    assert again.differences[0].startswith("the gate refuses it now, gate_cloud: 100.0% of the 4096 valid pixels")
+    assert again.differences[1] == "qa_cloud_frac: 0.0 in the index, 1.0 now"
+    assert again.differences[2].endswith(made.server.href("SCL.tif"))
+    assert len(again.differences) == 3
+    made.edit("B02", lambda dn: dn.fill(0))
+    made.server.files["B03.tif"] = made.server.files["B02.tif"]
+    assert any(text.startswith("B03: 65536 of 65536 pixels differ") for text in made.recut().differences)
+
+
+def test_an_asset_that_cannot_be_read_now_is_said(made: Made) -> None:
+    made.server.fault = lambda number, path: (500, {}) if path == "B08.tif" else None
+    again = made.recut()
     assert again.verdict == "impossible"
-    assert again.differences[0].startswith("it is refused now (gate_cloud): 100.0% of the 4096 valid pixels")
+    assert again.differences[0].startswith("it cannot be cut now (read_error): ")
+    assert "the server answered 500, 6 attempts" in again.differences[0]
 
 
 def test_a_later_version_is_said_and_its_pixels_compared(made: Made) -> None:
@@ -217,7 +231,7 @@ def test_a_later_version_is_said_and_its_pixels_compared(made: Made) -> None:
     assert again.geotiff != made.storage.get(made.rows[0]["path"])
     made.edit("B02", lambda dn: dn.__isub__(1))
     again = made.recut(version="0.2.0")
-    assert again.differences[-1].startswith("the archive has replaced it, or this version cuts otherwise: ")
+    assert ", or the stored chip was changed, or this version cuts otherwise: " in again.differences[-1]
 
 
 @pytest.mark.parametrize("what", ["scene", "config"])
@@ -253,6 +267,7 @@ def test_a_stored_chip_that_is_gone_or_broken_is_said(made: Made) -> None:
     )
     assert again.geotiff is not None
     made.storage.put(second, b"")
+    made.storage.put(second.removesuffix(".tif") + ".json", b"{")
     assert made.recut(1).differences[0].startswith(f"{second} cannot be read")
 
 
