@@ -79,6 +79,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     ais.add_argument("--dry-run", action="store_true", help="synthetic AIS, at once, marked so everywhere")
 
+    again = _command(commands, "recut", _recut, "cut chips again from their provenance and say what differs")
+    again.add_argument("chip_id", nargs="*", help="of tiles.parquet")
+    again.add_argument("--check", type=_count, metavar="N", help="N chips of tiles.parquet, the same ones every time")
+    again.add_argument("--out", type=Path, help="where to write the chip that was cut now (of one chip_id)")
+    again.add_argument(
+        "--moved",
+        action="append",
+        type=_moved,
+        default=[],
+        metavar="OLD=NEW",
+        help="read assets whose href begins with OLD from NEW: the archive has moved, or there is a mirror of it",
+    )
+
     doctor = _command(commands, "doctor", _doctor, "look at everything that runs need, and say what to do about it")
     doctor.add_argument("--offline", action="store_true", help="leave out what needs the network")
 
@@ -108,6 +121,13 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no count: expected a whole number from 1")
     return int(text)
+
+
+def _moved(text: str) -> tuple[str, str]:
+    old, _, new = text.partition("=")
+    if not old or not new:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected OLD=NEW, two beginnings of URLs")
+    return old, new
 
 
 def _minutes(text: str) -> float:
@@ -196,25 +216,25 @@ def _predict(options: argparse.Namespace) -> int:
     report_days("overpass_plan", {day: day_metadata(day, rows, runs.storage) for day, rows in planned.by_day.items()})
     text = format_schedule(planned.plan.passes)
     if options.out:
-        _write_whole(options.out, text)
+        _write_whole(options.out, text.encode())
         print(options.out)
     else:
         print(text, end="")
     return DONE
 
 
-def _write_whole(path: Path, text: str) -> None:
+def _write_whole(path: Path, data: bytes) -> None:
     """Write a file at once: half a schedule looks like a whole one."""
     from s2chips_core.storage import LocalStorage
 
     target = path.resolve()
     if target.exists() and not target.is_file():  # /dev/stdout, a named pipe
         try:
-            target.write_text(text, encoding="utf-8")
+            target.write_bytes(data)
         except OSError as error:
             raise StorageError(str(path), f"cannot be written: {error.strerror}") from error
     else:
-        LocalStorage(target.parent).put(target.name, text.encode())
+        LocalStorage(target.parent).put(target.name, data)
 
 
 def _collect(options: argparse.Namespace) -> int:
@@ -224,6 +244,37 @@ def _collect(options: argparse.Namespace) -> int:
         options.schedule, config_file=_config_file(options), window_min=options.window_min, dry_run=options.dry_run
     )
     return DONE if recorded else FAILED
+
+
+def _recut(options: argparse.Namespace) -> int:
+    import contextlib
+
+    from s2chips_core.config import load_settings
+    from s2chips_core.fetch import Fetcher
+    from s2chips_core.index.recut import recut, select_chips
+    from s2chips_core.storage import open_storage
+
+    if bool(options.chip_id) == bool(options.check) or (options.out and len(options.chip_id) != 1):
+        print("s2chips recut: error: expected chip ids or --check N; --out needs exactly one chip id", file=sys.stderr)
+        return WRONG_USAGE
+    settings = load_settings(_config_file(options), os.environ)
+    storage = open_storage(settings.storage.dataset_root)
+    verdicts = set()
+    with contextlib.closing(Fetcher(settings.stac.allowed_hosts)) as fetcher:
+        for chip_id in options.chip_id or select_chips(storage, options.check):
+            result = recut(
+                chip_id,
+                settings=settings,
+                storage=storage,
+                fetcher=fetcher,
+                software_version=__version__,
+                moved=dict(options.moved),
+            )
+            print(result)
+            verdicts.add(result.verdict)
+            if options.out and result.geotiff is not None:
+                _write_whole(options.out, result.geotiff)
+    return DONE if verdicts <= {"identical"} else FAILED
 
 
 def _doctor(options: argparse.Namespace) -> int:

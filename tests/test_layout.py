@@ -20,6 +20,8 @@ def test_keys_of_the_contract() -> None:
     assert layout.daily_geojson(DAY) == "indexes/tiles_20251027.geojson"
     assert layout.tiles_index() == "indexes/tiles.parquet"
     assert layout.report(DAY) == "reports/report_20251027.html"
+    assert layout.scene_snapshot("S2B_30STF", "0123456789abcdef99") == "provenance/scenes/S2B_30STF-0123456789abcdef.json"
+    assert layout.deciding_config("0123456789abcdef") == "provenance/configs/0123456789abcdef.json"
 
 
 def test_the_tif_is_written_last() -> None:
@@ -33,6 +35,7 @@ def test_names_from_outside_cannot_bend_a_key(name: str) -> None:
         lambda: layout.chip("train", 1, DAY, name),
         lambda: layout.matches_part(DAY, name),
         lambda: layout.index_part(DAY, DAY, name),
+        lambda: layout.deciding_config(name),
     ):
         with pytest.raises(ValueError, match="part of a key"):
             build()

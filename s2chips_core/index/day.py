@@ -6,6 +6,8 @@ and judging pixels (`chips.cutting`), the threads (`batch`), the journal and the
 Running a day again changes nothing and reads no pixel: a chip stands while its fingerprint (position, scene and its
 revision, configuration) is that of its sidecar and its artefacts are there; so do refusals, except read errors. A chip that
 another source has made in the same way is taken over without reading it.
+
+What a chip is cut from (`provenance`) is written before its artefacts and stays, also when the run is given up.
 """
 
 import contextlib
@@ -40,6 +42,7 @@ from s2chips_core.index.outcomes import (
     unmatched_row,
 )
 from s2chips_core.index.parts import COMMIT_LOCK
+from s2chips_core.index.provenance import keep_config, keep_scene
 from s2chips_core.index.records import ChipKey, chip_key, index_frame, row_from_chip, row_from_earlier
 from s2chips_core.index.vessels import SceneVessels, read_vessels
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
@@ -326,8 +329,11 @@ class _Run:
             by_scene.setdefault(candidate.match["scene"], []).append(candidate)
         groups = [(Scene.from_json(text), [_request(c) for c in members]) for text, members in by_scene.items()]
 
+        keep_config(self.storage, self.settings)
+
         def write(chip: Chip) -> dict[str, Any]:
             candidate = by_target[chip.request.target_id]
+            keep_scene(self.storage, candidate.match["scene"])
             row = row_from_chip(
                 candidate.match,
                 candidate.key,
