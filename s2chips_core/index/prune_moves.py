@@ -5,8 +5,8 @@ a move has found a broken one, and finishes it with the same steps: each step se
 not copied: at any moment a chip is in the dataset or in the trash. Runs of a day, other prunes and restores begin with
 `finish_moves`.
 
-Here: the journal, the steps, what is derived from them. Not here: which chips move (`prune`, `prune_restore`) and what a trash
-looks like (`prune_trash`).
+Here: the journal, the steps, what is derived from them. Not here: which chips move (`prune`, `prune_restore`) and what a
+trash looks like (`prune_trash`).
 """
 
 import dataclasses
@@ -15,7 +15,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -227,8 +226,3 @@ def _put_changed(storage: Storage, key: str, table: pa.Table) -> None:
     data = tables.parquet_bytes(table.combine_chunks())
     if not storage.exists(key) or storage.get(key) != data:
         storage.put(key, data)
-
-
-def describe(move: Move) -> dict[str, Any]:
-    """A finished move in plain values."""
-    return {"trash": move.trash_id, "action": str(move.action), "chips": len(move.paths)}

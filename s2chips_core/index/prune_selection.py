@@ -61,8 +61,8 @@ PRUNE_SCHEMA = pa.schema(
         pa.field("detail", pa.string(), nullable=False),
     ]
 )
-"""`dt_s`: scene_datetime - ais_time, seconds; `ais_time`: of the recorded fix that is nearest in time. `distance_m`: from the
-chip centre (`lat`, `lon`) to `ais_lat`, `ais_lon`, which is the nearest fix or the ship's place at the sensing time, as
+"""`dt_s`: scene_datetime - ais_time, seconds; `ais_time`: of the recorded fix that is nearest in time. `distance_m`: from
+the chip centre (`lat`, `lon`) to `ais_lat`, `ais_lon`, which is the nearest fix or the ship's place at the sensing time, as
 `distance_from` says (fix, track). `reason`: PruneReason. `detail`: a sentence with the numbers."""
 
 CHIP_COLUMNS = (
@@ -154,7 +154,7 @@ def _judge(chips: pd.DataFrame, fixes: pd.DataFrame, tolerances: Tolerances, max
         time_tolerance_s=tolerances.time_s,
         distance_m=distance_m,
         distance_tolerance_m=tolerances.distance_m,
-        distance_from=_texts(np.where(placed, np.where(reported, FROM_FIX, FROM_TRACK), None)),
+        distance_from=_texts(np.select([~placed, reported], ["", FROM_FIX], FROM_TRACK)),
         ais_time=found["fix_time"].array,
         ais_lat=lat,
         ais_lon=lon,
@@ -163,7 +163,8 @@ def _judge(chips: pd.DataFrame, fixes: pd.DataFrame, tolerances: Tolerances, max
 
 
 def _texts(values: npt.NDArray[Any]) -> npt.NDArray[np.object_]:
-    return np.array([None if value is None else str(value) for value in values], dtype=object)
+    """As objects; None where there is none."""
+    return np.array([str(value) or None for value in values], dtype=object)
 
 
 def _sentence(row: dict[Any, Any], tolerances: Tolerances) -> str:
