@@ -24,7 +24,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SclClass = Annotated[int, Field(ge=0, le=11)]
-Positive = Annotated[float, Field(gt=0.0)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 TileName = Annotated[str, Field(pattern=r"^([1-9]|0[1-9]|[1-5]\d|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]$")]
 AisMessageType = Literal[
     "PositionReport",
@@ -300,8 +300,14 @@ class Limits(_Section):
 class Prune(_Section):
     """What `prune` keeps."""
 
-    time_tolerance_min: Positive = Field(10.0, description="Largest |scene time - AIS time|, minutes.")
-    distance_tolerance_m: Positive = Field(500.0, description="Largest distance from chip centre to AIS, metres.")
+    time_tolerance_min: Positive = Field(
+        10.0, description="Largest |scene time - AIS time| to the nearest recorded fix of the ship, minutes."
+    )
+    distance_tolerance_m: Positive = Field(
+        500.0,
+        description="Largest distance from the chip centre to recorded AIS, metres: to where it puts the ship at the "
+        "sensing time, or to the nearest fix for chips that were cut as reported.",
+    )
 
 
 class Scheduling(_Section):
@@ -316,6 +322,7 @@ class Scheduling(_Section):
     weekly_plan_cron: str = Field("0 3 * * 1", description="When `weekly_overpass_plan` plans the horizon, cron, UTC.")
     chipping_cron: str = Field("0 6 * * *", description="When `lagged_chipping` looks for days to chip, cron, UTC.")
     periodic_ais_cron: str = Field("0 * * * *", description="When `periodic_ais_capture` records, cron, UTC.")
+    prune_cron: str = Field("0 2 * * *", description="When `nightly_prune` removes what AIS does not vouch for, cron, UTC.")
     late_scene_interval_s: int = Field(
         900, ge=1, le=86_400, description="How often `late_scene_sensor` asks the archive for late scenes, seconds."
     )

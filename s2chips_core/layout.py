@@ -59,6 +59,17 @@ def plan_cache(source_sha: str) -> str:
     return f"plan/cache/{safe(source_sha)}"
 
 
+def ais_folders() -> str:
+    """The AIS of all days."""
+    return "ais"
+
+
+def day_of_ais_key(key: str) -> date | None:
+    """The day of what lies in an `ais_folder`; none for other keys below `ais_folders`."""
+    folder = re.fullmatch(r"ais/(\d{8})/[^/]+", key)
+    return datetime.strptime(folder[1], "%Y%m%d").replace(tzinfo=UTC).date() if folder else None
+
+
 def ais_folder(day: date) -> str:
     """All AIS snapshots of a day."""
     return f"ais/{ymd(day)}"
@@ -97,6 +108,11 @@ def capture_journal(capture_id: str) -> str:
 def ais_file(day: date, source_id: str) -> str:
     """The rows of an AIS file that belong to a day, as they were read."""
     return f"{ais_folder(day)}/ais_{safe(source_id)}.parquet"
+
+
+def is_recorded_ais(key: str) -> bool:
+    """Whether a key below an `ais_folder` is a table of fixes: a snapshot, or rows of an AIS file."""
+    return key.endswith(".parquet") and key.rpartition("/")[2].startswith(("ais_overpass_", "ais_file-"))
 
 
 def matches(day: date) -> str:
@@ -178,6 +194,12 @@ def scene_day_of_index_part(key: str) -> date:
     return datetime.strptime(key.split("/")[-2], "%Y%m%d").replace(tzinfo=UTC).date()
 
 
+def source_of_index_part(key: str) -> tuple[date, str]:
+    """The `ais_day` and `source_id` of an `index_part`."""
+    ais_day, _, source_id = key.rpartition("/")[2].removesuffix(".parquet").partition("-")
+    return datetime.strptime(ais_day, "%Y%m%d").replace(tzinfo=UTC).date(), source_id
+
+
 def journals_folder() -> str:
     """All journals."""
     return "indexes/journal"
@@ -217,3 +239,53 @@ def tiles_index() -> str:
 def report(day: date) -> str:
     """The page of a day."""
     return f"reports/report_{ymd(day)}.html"
+
+
+def prune_proposal(suffix: str) -> str:
+    """What the last dry run of pruning would remove, and every chip that it judged (`parquet` or `csv`)."""
+    return f"prune/proposal.{suffix}"
+
+
+def trash_folder() -> str:
+    """All trashes."""
+    return "trash"
+
+
+def trash_id(now: datetime, number: int = 1) -> str:
+    """The name of a trash: when it was filled, UTC, to the second; `number` tells those of one second apart."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}" + (f"-{number}" if number > 1 else "")
+
+
+def trash(trash_id: str) -> str:
+    """One trash."""
+    return f"{trash_folder()}/{safe(trash_id)}"
+
+
+def in_trash(trash_id: str, key: str) -> str:
+    """Where something of the dataset lies in a trash: under its own key."""
+    return f"{trash(trash_id)}/{key}"
+
+
+def trash_journal(trash_id: str) -> str:
+    """What a trash holds, since when and why; written last, when all is there."""
+    return f"{trash(trash_id)}/journal.json"
+
+
+def trash_table(trash_id: str) -> str:
+    """Why each chip of a trash was removed, with the numbers."""
+    return f"{trash(trash_id)}/pruned.parquet"
+
+
+def move_journal(trash_id: str) -> str:
+    """What is on its way into a trash or out of it; gone when it has arrived."""
+    return f"{journals_folder()}/trash-{safe(trash_id)}.json"
+
+
+def is_move_journal(key: str) -> bool:
+    """Whether a key below `journals_folder` is a `move_journal`."""
+    return key.startswith(f"{journals_folder()}/trash-")
+
+
+def source_lock(ais_day: date, source_id: str) -> str:
+    """The name of the lock that a run of a source of a day holds from its first decision to its commit."""
+    return f"day-{ymd(ais_day)}-{safe(source_id)}"

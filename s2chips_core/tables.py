@@ -81,12 +81,7 @@ def read_arrow(storage: Storage, key: str, schema: pa.Schema) -> pa.Table:
         StorageError: it is not there or is no Parquet file.
         SchemaError: a column is missing or of another type.
     """
-    data = storage.get(key)
-    try:
-        # A part of a few rows is read sooner without handing columns to other threads.
-        table = pq.ParquetFile(io.BytesIO(data)).read(use_threads=len(data) > 1 << 20)
-    except pa.ArrowInvalid as error:
-        raise StorageError(key, f"is no Parquet file: {error}") from error
+    table = _read(storage, key)
     found = set(table.column_names)
     missing = [f.name for f in schema if f.name not in found]
     if missing:
@@ -95,6 +90,35 @@ def read_arrow(storage: Storage, key: str, schema: pa.Schema) -> pa.Table:
         return table.select([f.name for f in schema]).cast(schema)
     except (pa.ArrowInvalid, ValueError) as error:
         raise SchemaError(key, str(error)) from error
+
+
+def read_whole(storage: Storage, key: str) -> pa.Table:
+    """Read `key` with all of its columns, whatever they are; written again with `parquet_bytes` it is the same file.
+
+    Raises:
+        StorageError: it is not there or is no Parquet file.
+    """
+    table = _read(storage, key)
+    fields = [field.with_type(_as_made(field.type)) for field in table.schema]
+    return table.cast(pa.schema(fields, metadata=table.schema.metadata))
+
+
+def _read(storage: Storage, key: str) -> pa.Table:
+    data = storage.get(key)
+    try:
+        # A part of a few rows is read sooner without handing columns to other threads.
+        return pq.ParquetFile(io.BytesIO(data)).read(use_threads=len(data) > 1 << 20)
+    except pa.ArrowInvalid as error:
+        raise StorageError(key, f"is no Parquet file: {error}") from error
+
+
+def _as_made(kind: pa.DataType) -> pa.DataType:
+    """Parquet calls what is in a list `element`, and Arrow, unless told otherwise, `item`."""
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_name("item").with_type(_as_made(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_as_made(field.type)) for field in kind])
+    return kind
 
 
 def read_table(storage: Storage, key: str, schema: pa.Schema) -> pd.DataFrame:

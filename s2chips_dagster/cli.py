@@ -91,6 +91,26 @@ def _parser() -> argparse.ArgumentParser:
         metavar="OLD=NEW",
         help="read assets whose href begins with OLD from NEW: the archive has moved, or there is a mirror of it",
     )
+    prune = _command(
+        commands, "prune", _prune, "move chips that recorded AIS does not vouch for to the trash, or put them back"
+    )
+    prune.add_argument(
+        "--time-tolerance-min",
+        type=_tolerance,
+        help="largest time from the scene to the nearest recorded fix, minutes (default: prune.time_tolerance_min)",
+    )
+    prune.add_argument(
+        "--distance-tolerance-m",
+        type=_tolerance,
+        help="largest distance from the chip centre to recorded AIS, metres (default: prune.distance_tolerance_m)",
+    )
+    prune.add_argument("--first-day", type=_day, help="only chips sensed from this day on, YYYY-MM-DD")
+    prune.add_argument("--last-day", type=_day, help="only chips sensed until this day, YYYY-MM-DD")
+    what = prune.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="only say which chips would go and why")
+    what.add_argument("--restore", metavar="WHICH", help="put the chips of a trash back: its id, or latest")
+    what.add_argument("--list", action="store_true", help="say which trashes there are")
+    prune.set_defaults(wrong=prune.error)
 
     doctor = _command(commands, "doctor", _doctor, "look at everything that runs need, and say what to do about it")
     doctor.add_argument("--offline", action="store_true", help="leave out what needs the network")
@@ -138,6 +158,16 @@ def _minutes(text: str) -> float:
     if not 0 < minutes <= 60:
         raise argparse.ArgumentTypeError(f"{text!r}: expected minutes, above 0 and at most 60")
     return minutes
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0")
+    return value
 
 
 def _config_file(options: argparse.Namespace) -> Path:
@@ -275,6 +305,31 @@ def _recut(options: argparse.Namespace) -> int:
             if options.out and result.geotiff is not None:
                 _write_whole(options.out, result.geotiff)
     return DONE if verdicts <= {"identical"} else FAILED
+
+
+def _prune(options: argparse.Namespace) -> int:
+    chosen = {
+        "time_tolerance_min": options.time_tolerance_min,
+        "distance_tolerance_m": options.distance_tolerance_m,
+        "first_day": options.first_day,
+        "last_day": options.last_day,
+    }
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if given and (options.restore is not None or options.list):
+        options.wrong(f"--{next(iter(given)).replace('_', '-')} does not go with --restore and --list")
+    if options.first_day and options.last_day and options.last_day < options.first_day:
+        options.wrong(f"--last-day {options.last_day} is before --first-day {options.first_day}")
+
+    from s2chips_dagster import prune_command
+    from s2chips_dagster.runs import Runs
+
+    runs = Runs(_config_file(options))
+    if options.list:
+        prune_command.print_trashes(runs)
+        return DONE
+    if options.restore is not None:
+        return DONE if prune_command.restore(runs, options.restore) else FAILED
+    return DONE if prune_command.prune(runs, given, dry_run=options.dry_run) else FAILED
 
 
 def _doctor(options: argparse.Namespace) -> int:

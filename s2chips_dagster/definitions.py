@@ -10,6 +10,7 @@ from s2chips_dagster.assets import build_assets
 from s2chips_dagster.checks import build_checks
 from s2chips_dagster.file_job import build_file_job
 from s2chips_dagster.jobs import build_jobs
+from s2chips_dagster.prune_jobs import build_prune_jobs
 from s2chips_dagster.resources import Workspace
 from s2chips_dagster.schedules import build_schedules
 from s2chips_dagster.sensors import build_sensors
@@ -26,7 +27,7 @@ def build_definitions(config_file: Path, *, now: str = "") -> dg.Definitions:
         ConfigError: the file says something that cannot be.
     """
     settings = load_settings(config_file, os.environ)
-    assets, jobs = build_assets(settings), build_jobs()
+    assets, jobs = build_assets(settings), [*build_jobs(), *build_prune_jobs(settings)]
     return dg.Definitions(
         assets=assets,
         asset_checks=build_checks(assets, settings),

@@ -53,6 +53,19 @@ class Runs:
         ops = {"chip_ais_file": {"config": {"path": str(path), **config}}}
         return sorted(days.targets) if self._execute("chip_from_ais_file", {"ops": ops}) else None
 
+    def prune(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """`prune_by_ais`; what its op says of itself, or none when it failed."""
+        return self._said("prune_by_ais", "prune_chips", config)
+
+    def restore(self, which: str) -> Mapping[str, Any] | None:
+        """`restore_pruned`; what its op says of itself, or none when it failed."""
+        return self._said("restore_pruned", "restore_chips", {"trash": which})
+
+    def _said(self, job: str, op: str, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        result = self._result(job, {"ops": {op: {"config": dict(config)}}})
+        outputs = [event.step_output_data.metadata for event in result.all_events if event.is_successful_output]
+        return {name: value.value for name, value in outputs[-1].items()} if result.success else None
+
     def print_outcomes(self, day: date) -> None:
         """How many targets of a day came to which outcome: to stdout."""
         from s2chips_core.index.outcomes import OUTCOME_SCHEMA, counts
@@ -70,6 +83,9 @@ class Runs:
         print(f"  index: {self.storage.url(layout.tiles_index())}")
 
     def _execute(self, job: str, run_config: dict[str, Any], partition_key: str | None = None) -> bool:
+        return self._result(job, run_config, partition_key).success
+
+    def _result(self, job: str, run_config: dict[str, Any], partition_key: str | None = None) -> dg.ExecuteInProcessResult:
         definition = self.definitions.resolve_job_def(job)
         days = definition.partitions_def
         if partition_key is not None and days is not None and not days.has_partition_key(partition_key):
@@ -88,7 +104,7 @@ class Runs:
         for event in result.all_events:
             if event.is_step_failure:
                 print(f"s2chips: {event.step_key}: {_cause(event.step_failure_data.error)}", file=sys.stderr)
-        return result.success
+        return result
 
 
 def report_days(asset: str, days: Mapping[date, Mapping[str, Any]]) -> None:

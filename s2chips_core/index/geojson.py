@@ -51,15 +51,20 @@ def write_daily_geojson(storage: Storage, scene_day: date) -> int:
     Returns:
         The number of chips.
     """
-    key, labels_key = layout.daily_geojson(scene_day), layout.daily_labels(scene_day)
     with storage.lock(COMMIT_LOCK):
-        chips = chips_of_scene_day(storage, scene_day)
-        if not chips.num_rows:
-            storage.delete(key)
-            storage.delete(labels_key)
-        else:
-            storage.put(labels_key, tables.parquet_bytes(labels_table(chips)))
-            storage.put(key, collection_bytes(chips.to_pylist()))
+        return put_daily_geojson(storage, scene_day)
+
+
+def put_daily_geojson(storage: Storage, scene_day: date) -> int:
+    """`write_daily_geojson` for those who hold the commit lock."""
+    key, labels_key = layout.daily_geojson(scene_day), layout.daily_labels(scene_day)
+    chips = chips_of_scene_day(storage, scene_day)
+    if not chips.num_rows:
+        storage.delete(key)
+        storage.delete(labels_key)
+    else:
+        storage.put(labels_key, tables.parquet_bytes(labels_table(chips)))
+        storage.put(key, collection_bytes(chips.to_pylist()))
     return int(chips.num_rows)
 
 

@@ -41,6 +41,12 @@ def build_tiles_index(storage: Storage) -> TilesIndexResult:
     The lock is taken before the parts are listed and held until the file is in place, so that of two builds the later
     one has seen every part of the earlier. Parts are read day by day; days sort as `scene_datetime` does.
     """
+    with storage.lock(COMMIT_LOCK):
+        return put_tiles_index(storage)
+
+
+def put_tiles_index(storage: Storage) -> TilesIndexResult:
+    """`build_tiles_index` for those who hold the commit lock."""
     began = time.monotonic()
     parts = 0
 
@@ -51,10 +57,9 @@ def build_tiles_index(storage: Storage) -> TilesIndexResult:
             parts += len(found)
             yield unique_chips(join_parts(found)).select(INDEX_SCHEMA.names)
 
-    with storage.lock(COMMIT_LOCK):
-        sink = io.BytesIO()
-        rows = write_geoparquet(sink, days())
-        storage.put(layout.tiles_index(), sink.getvalue())
+    sink = io.BytesIO()
+    rows = write_geoparquet(sink, days())
+    storage.put(layout.tiles_index(), sink.getvalue())
     return TilesIndexResult(rows=rows, parts=parts, seconds=time.monotonic() - began)
 
 
