@@ -34,6 +34,22 @@ AisMessageType = Literal[
     "ShipStaticData",
     "StaticDataReport",
 ]
+AisColumn = Literal[
+    "mmsi",
+    "lat",
+    "lon",
+    "overpass_time",
+    "captured_time",
+    "source",
+    "notes",
+    "sog",
+    "cog",
+    "heading",
+    "ship_name",
+    "ship_type",
+    "length",
+    "width",
+]
 Band = Literal["B02", "B03", "B04", "B08", "B11", "B12"]
 
 
@@ -152,6 +168,17 @@ class Ais(_Section):
         gt=0,
         le=720,
         description="Largest time from the sensing time to the nearest fix, minutes; beyond: refused.",
+    )
+    columns: dict[AisColumn, Annotated[str, Field(pattern=r"\S")]] = Field(
+        {},
+        description="Which column of an AIS file is which, where its titles are not among those that are understood by "
+        "themselves: name -> title, such as {overpass_time: Seen at}.",
+    )
+    inbox: str | None = Field(
+        "inbox",
+        min_length=1,
+        description="Folder whose AIS files are chipped, each once; a relative one is beside the dataset folder. null = no "
+        "inbox.",
     )
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
@@ -219,14 +219,22 @@ class FileDays:
     """FIX_SCHEMA: the good rows of the whole file as fixes, for ships that are placed at the sensing time."""
 
 
-def read_file(path: Path, *, storage: Storage, now: datetime, position: str = "as_reported") -> FileDays:
+def read_file(
+    path: Path,
+    *,
+    storage: Storage,
+    now: datetime,
+    position: str = "as_reported",
+    columns: Mapping[str, str] | None = None,
+) -> FileDays:
     """Read an AIS table, and keep what was read of each day beside the day's snapshots.
 
     Args:
-        path: the CSV or XLSX file.
+        path: the CSV, XLSX or Parquet file.
         storage: where the rows of each day are kept.
         now: the time of rows that tell none, unless the file has been read before: then it is the time of that.
         position: `as_reported` takes every row where it says; `at_sensing_time` takes the rows of a ship as its track.
+        columns: `Settings.ais.columns`.
 
     Raises:
         InputError: the file cannot be read as a table with `mmsi`, `lat` and `lon`.
@@ -235,10 +243,10 @@ def read_file(path: Path, *, storage: Storage, now: datetime, position: str = "a
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(str(path), error.strerror, "a readable CSV or XLSX file") from error
+        raise InputError(str(path), error.strerror, "a readable CSV, XLSX or Parquet file") from error
     source_id = layout.file_source(hashlib.sha256(data).hexdigest())
     first_read = _first_read(storage, source_id, now)
-    targets = read_ais_table(data, path.name, now=first_read, source_id=source_id)
+    targets = read_ais_table(data, path.name, now=first_read, source_id=source_id, named=columns)
     targets = tables.to_frame(tables.conform(targets.assign(position_mode=position), TARGET_SCHEMA, path.name))
     claim_dataset(storage, set(targets["ais_source"]))
     storage.put(layout.ais_file_note(source_id), json.dumps({"first_read": first_read.isoformat()}).encode())

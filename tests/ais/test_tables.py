@@ -259,7 +259,7 @@ def test_every_alias_is_read_and_the_contracts_name_wins(column: str, alias: str
     values = {"mmsi": "244660123", "lat": "1", "lon": "2"} | {column: "11"}
     values["overpass_time"] = values["captured_time"] = "2025-10-27T10:27:00"
     cells = {k: v for k, v in values.items() if k in ("mmsi", "lat", "lon", column)}
-    value = "27/10/2025 10:27:00" if alias == "# timestamp" else cells[column]
+    value = {"# timestamp": "27/10/2025 10:27:00", "timestampexternal": "1761560820000"}.get(alias, cells[column])
     renamed = {(alias if k == column else k): (value if k == column else v) for k, v in cells.items()}
     both = {alias: "77"} | cells
     by_name = _read(_csv(list(cells), list(cells.values())))
