@@ -358,6 +358,24 @@ class Settings(_Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _inbox_is_a_folder_of_its_own(self) -> "Settings":
+        inbox = self.inbox_folder
+        dataset = Path(self.storage.dataset_root).expanduser().resolve()
+        if inbox is not None and (dataset.is_relative_to(inbox) or inbox.is_relative_to(dataset)):
+            # Every file in an inbox is moved away.
+            raise ValueError(f"a folder of its own in ais.inbox, beside the dataset ({dataset}), it is {inbox}")
+        return self
+
+    @property
+    def inbox_folder(self) -> Path | None:
+        """The inbox, absolute; none when there is none. A relative one is beside the dataset folder."""
+        if self.ais.inbox is None:
+            return None
+        root = self.storage.dataset_root
+        beside = Path.cwd() if "://" in root else Path(root).expanduser().resolve().parent
+        return (beside / Path(self.ais.inbox).expanduser()).resolve()
+
     @property
     def config_hash(self) -> str:
         """16 hex digits over everything that decides what is in a chip: change one of these and chips are made anew."""

@@ -47,6 +47,8 @@ CHIPPING = {
         "max_land_center_frac",
         "ndwi_water_thresh",
         "min_water_center_frac",
+        "cloud_classes",
+        "land_classes",
         "max_nodata_frac",
         "on_missing_scl",
     ),
@@ -147,8 +149,17 @@ def overrides(config: dg.Config) -> dict[str, dict[str, Any]]:
     }
 
 
+def _plain_type(annotation: Any) -> Any:
+    """`int` of a bounded int: the settings hold the bounds."""
+    return typing.get_args(annotation)[0] if typing.get_origin(annotation) is typing.Annotated else annotation
+
+
 def _field(model: type[BaseModel], key: str, default: object) -> tuple[Any, Any]:
     annotation: Any = model.model_fields[key].annotation
     if isinstance(annotation, types.UnionType):
         annotation = typing.Union[typing.get_args(annotation)]  # noqa: UP007 - Dagster reads Optional, not X | None
+    elif typing.get_origin(annotation) is dict:
+        annotation = dict[str, str]  # whose names and texts the settings check
+    elif typing.get_origin(annotation) is tuple:
+        annotation, default = list[_plain_type(typing.get_args(annotation)[0])], list(cast(Any, default))  # type: ignore[misc]
     return annotation, Field(default=default, description=model.model_fields[key].description)

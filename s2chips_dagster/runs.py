@@ -1,5 +1,6 @@
 """Runs of the jobs from the command line: in this process, on the instance that the Dagster UI shows."""
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping
@@ -47,11 +48,18 @@ class Runs:
 
     def chip_file(self, path: Path, config: Mapping[str, Any]) -> list[date] | None:
         """`chip_from_ais_file`; the days it touched, or none when it failed."""
-        from s2chips_core.ais.day import read_file
-
-        days = read_file(path, storage=self.storage, now=self.now())
         ops = {"chip_ais_file": {"config": {"path": str(path), **config}}}
-        return sorted(days.targets) if self._execute("chip_from_ais_file", {"ops": ops}) else None
+        result = self._result("chip_from_ais_file", {"ops": ops})
+        if not result.success:
+            return None
+        made = result.get_asset_materialization_events()
+        chipped = [event.partition for event in made if event.asset_key == dg.AssetKey("chips")]
+        return sorted(date.fromisoformat(day) for day in chipped if day is not None)
+
+    def print_row_report(self, path: Path) -> None:
+        """Where the report of a file's rows is: to stdout."""
+        source_id = layout.file_source(hashlib.sha256(path.read_bytes()).hexdigest())
+        print(f"  rows: {self.storage.url(layout.ais_file_report(source_id))}")
 
     def print_outcomes(self, day: date) -> None:
         """How many targets of a day came to which outcome: to stdout."""
@@ -70,6 +78,9 @@ class Runs:
         print(f"  index: {self.storage.url(layout.tiles_index())}")
 
     def _execute(self, job: str, run_config: dict[str, Any], partition_key: str | None = None) -> bool:
+        return self._result(job, run_config, partition_key).success
+
+    def _result(self, job: str, run_config: dict[str, Any], partition_key: str | None = None) -> dg.ExecuteInProcessResult:
         definition = self.definitions.resolve_job_def(job)
         days = definition.partitions_def
         if partition_key is not None and days is not None and not days.has_partition_key(partition_key):
@@ -88,7 +99,7 @@ class Runs:
         for event in result.all_events:
             if event.is_step_failure:
                 print(f"s2chips: {event.step_key}: {_cause(event.step_failure_data.error)}", file=sys.stderr)
-        return result.success
+        return result
 
 
 def report_days(asset: str, days: Mapping[date, Mapping[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 """Cells of a table that somebody else wrote: bytes of a CSV, XLSX or Parquet file -> header and rows.
 
-Here: encodings, delimiters, spreadsheets, Parquet. Not here: what the columns mean (`tables`). Nothing is evaluated: of a formula the
-stored result counts.
+Here: encodings, delimiters, spreadsheets, Parquet. Not here: what the columns mean (`tables`). Nothing is evaluated: of a
+formula the stored result counts.
 """
 
 import csv

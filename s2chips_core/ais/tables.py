@@ -59,8 +59,8 @@ COLUMN_ALIASES: dict[str, tuple[str, ...]] = {
     "width": ("width_m", "beam"),
 }
 """Column -> other titles for it: those of this project's own tables, MarineCadastre, the Danish Maritime Authority,
-digitraffic.fi and aisstream recorders. Compared in lower case without surrounding spaces; the name on the left wins, then the
-order here. Before all of these comes what a user names (`ais.columns`)."""
+digitraffic.fi and aisstream recorders. Compared in lower case without surrounding spaces; the name on the left wins, then
+the order here. Before all of these comes what a user names (`ais.columns`)."""
 
 _MISSING = frozenset(("", "nan", "nat", "none", "null", "n/a", "#n/a", "na", "-", "unknown", "undefined"))
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
