@@ -29,6 +29,7 @@ BUDGET_S = 30.0
 NAME_TAG, SHA256_TAG, ATTEMPT_TAG = "s2chips/inbox_file", "s2chips/inbox_sha256", "s2chips/attempt"
 TAKEN_TAG = "s2chips/inbox_taken"
 """On a run that has taken its file out of the inbox, or is about to: its folder under `working`."""
+AGAIN = "Drop the file again to retry: what is done is not done twice."
 MOST_NAMED = 5
 """Files that a skip reason names."""
 
@@ -216,9 +217,7 @@ def _finish_killed(context: dg.SensorEvaluationContext, inbox: "Inbox", storage:
                 held.enter_context(working(storage, work_id))
             except StorageError:
                 continue  # its run lives
-            error = (
-                f"The run that had this file was killed ({work_id}). Drop the file again: what is done is not done twice."
-            )
+            error = f"The run that had this file was killed ({work_id}). {AGAIN}"
             try:
                 moved = inbox.finish(work_id, error)
             except StorageError as problem:
@@ -241,7 +240,7 @@ def _told(error: BaseException, run_id: str) -> str:
         said = f"{type(error).__name__}: {error}"
     else:
         said = "The run was cancelled."
-    return f"{said}\nRun {run_id}. Drop the file again to retry: what is done is not done twice.\n"
+    return f"{said}\nRun {run_id}. {AGAIN}\n"
 
 
 def _log_move(context: Any, where: Path) -> None:

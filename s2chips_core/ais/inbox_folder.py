@@ -114,7 +114,8 @@ class Inbox:
         work = self.root / WORKING / work_id
         with _told(work):
             [name] = _files_taken(work)
-            for ending, content in beside.items():
+            # The report last: it says that the file was chipped.
+            for ending, content in sorted(beside.items(), key=lambda one: one[0] == REPORT):
                 _write_whole(work / f".{ending}", content)
             (self.root / folder).mkdir(exist_ok=True)
             self._choose(work, folder, name, 1)
@@ -135,7 +136,10 @@ class Inbox:
             if (work / _DESTINATION).is_file():
                 return self._move_on(work)
             if _files_taken(work):
-                return self.conclude(work_id, FAILED, {ERROR: f"{killed}\n".encode()})
+                if (work / f".{REPORT}").is_file():
+                    return self.conclude(work_id, DONE, {})
+                known = (work / f".{ERROR}").is_file()
+                return self.conclude(work_id, FAILED, {} if known else {ERROR: f"{killed}\n".encode()})
             shutil.rmtree(work, ignore_errors=True)
             return None
 
@@ -199,7 +203,11 @@ def _move(source: Path, target: Path) -> None:
         if not target.exists() or not source.exists() or not source.samefile(target):
             raise
     except (OSError, NotImplementedError):
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        try:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            if target.stat().st_size:  # else it is the reservation of a run that was killed: the name was free when chosen
+                raise
         try:
             source.replace(target)
         except OSError:

@@ -31,7 +31,7 @@ ROW_REPORT_SCHEMA = pa.schema(
 )
 """One row for each data row of the file, in its order. `chip_id` and `path` (relative to the dataset) of its chip."""
 
-_FORMULA = re.compile(r"(^|[,;\t\r\n|\"])([=+\-@\t\r])")
+_FORMULA = re.compile(r"(?:^|(?<=[,;\t\r\n|\"]))(?=[=+\-@\t\r])")
 """Where a spreadsheet, whatever it takes for the delimiter, would begin to read a formula."""
 
 
@@ -75,4 +75,4 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, pd.Timestamp):
         return value.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
-    return _FORMULA.sub(r"\1'\2", value) if isinstance(value, str) else str(value)
+    return _FORMULA.sub("'", value) if isinstance(value, str) else str(value)
