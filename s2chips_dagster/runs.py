@@ -99,6 +99,8 @@ class Runs:
         for event in result.all_events:
             if event.is_step_failure:
                 print(f"s2chips: {event.step_key}: {_cause(event.step_failure_data.error)}", file=sys.stderr)
+            elif event.event_type is dg.DagsterEventType.RUN_FAILURE and event.job_failure_data.error is not None:
+                print(f"s2chips: {_cause(event.job_failure_data.error)}", file=sys.stderr)
         return result
 
 
