@@ -255,13 +255,18 @@ class Gate(_Section):
 
     enabled: bool = Field(True, description="Refuse chips; when off the numbers are still measured and stored.")
     center_window_px: int = Field(64, ge=2, multiple_of=2, description="Side of the centre window, 10 m pixels.")
-    max_cloud_center_frac: Fraction = Field(0.05, description="Most cloud in the centre window.")
-    max_land_center_frac: Fraction = Field(0.2, description="Most land in the centre window.")
-    ndwi_water_thresh: float = Field(0.05, ge=-1, le=1, description="NDWI above this is water.")
-    min_water_center_frac: Fraction = Field(0.5, description="Least water in the centre window.")
-    cloud_classes: tuple[SclClass, ...] = Field((7, 8, 9, 10), description="SCL classes that count as cloud.")
-    land_classes: tuple[SclClass, ...] = Field((4, 5), description="SCL classes that count as land.")
-    max_nodata_frac: Fraction = Field(0.05, description="Most nodata in the whole chip.")
+    max_cloud_center_frac: Fraction = Field(0.05, description="Most cloud in the centre window, 0 to 1.")
+    max_land_center_frac: Fraction = Field(0.2, description="Most land in the centre window, 0 to 1.")
+    ndwi_water_thresh: float = Field(0.05, ge=-1, le=1, description="NDWI above this is water, -1 to 1.")
+    min_water_center_frac: Fraction = Field(0.5, description="Least water in the centre window, 0 to 1.")
+    cloud_classes: tuple[SclClass, ...] = Field(
+        (7, 8, 9, 10),
+        description="SCL classes that count as cloud: 7 unclassified, 8 and 9 cloud, 10 thin cirrus; 3 is cloud shadow.",
+    )
+    land_classes: tuple[SclClass, ...] = Field(
+        (4, 5), description="SCL classes that count as land: 4 vegetation, 5 bare ground."
+    )
+    max_nodata_frac: Fraction = Field(0.05, description="Most nodata in the whole chip, 0 to 1.")
     on_missing_scl: Literal["ndwi_only", "reject"] = Field(
         "ndwi_only", description="A scene without SCL: judge by NDWI alone (and say so), or refuse."
     )
@@ -293,9 +298,11 @@ class Splits(_Section):
 class Limits(_Section):
     """How much one run does."""
 
-    max_ships: int | None = Field(None, ge=0, description="Most AIS targets a run tries; none = all.")
+    max_ships: int | None = Field(None, ge=0, description="Most AIS targets a run tries; null = all.")
     bind_chips_to_ships: bool = Field(True, description="The chips cap is the ships cap; `max_chips` is not looked at.")
-    max_chips: int | None = Field(None, ge=0, description="Most chips a run makes; none = all.")
+    max_chips: int | None = Field(
+        None, ge=0, description="Most chips a run makes, if they are not bound to ships; null = all."
+    )
 
     @property
     def chips_cap(self) -> int | None:

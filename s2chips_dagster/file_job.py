@@ -24,7 +24,12 @@ from s2chips_dagster.resources import Workspace
 
 def build_file_job(settings: Settings) -> dg.JobDefinition:
     """`chip_from_ais_file`, with the run config's defaults from `settings`."""
-    sections = run_config.merge({**run_config.MATCHING, "ais": ("columns", "max_gap_min")}, run_config.CHIPPING)
+    matching = {
+        **run_config.MATCHING,
+        "stac": ("cloud_cover_max", "search_window_hours"),  # rows of a file may be of any time
+        "ais": ("columns", "max_gap_min"),
+    }
+    sections = run_config.merge(matching, run_config.CHIPPING)
     Options: Any = run_config.run_config("FileOptions", settings, sections)
     position: Any = Literal["as_reported", "at_sensing_time"]
     FileConfig: Any = create_model(

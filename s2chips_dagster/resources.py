@@ -29,7 +29,7 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
     """A fixed time (ISO 8601) instead of the clock: for the demo and for tests."""
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Refuse bad run config of any step before the first step starts: a resource is set up once, at the start of a run."""
+        """Refuse bad run config of any step before the first one starts: a resource is set up once, when a run begins."""
         run = context.run
         if run is None:  # a sensor or schedule
             return

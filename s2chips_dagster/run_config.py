@@ -1,7 +1,8 @@
 """Run config: what a user may change for one run, with the configuration file's values as defaults.
 
 The classes are made from the settings models, so that the Launchpad shows the same names, values and descriptions as the
-file. Values are checked by the settings themselves (`Settings.override`), those of all steps when a run starts (`refuse_bad_values`).
+file. Values are checked by the settings themselves (`Settings.override`): those of all steps when a run begins
+(`refuse_bad_values`).
 """
 
 import types
@@ -154,7 +155,7 @@ def refuse_bad_values(config: Mapping[str, Any], settings: Settings) -> list[str
         chosen = settings.override(sections, origin)
         if chosen.limits.bind_chips_to_ships and sections.get("limits", {}).get("max_chips") is not None:
             warnings.append(
-                f"{origin}: limits.max_chips ({chosen.limits.max_chips}) is not looked at while limits.bind_chips_to_ships is on"
+                f"{origin}: limits.max_chips ({chosen.limits.max_chips}) is not looked at: limits.bind_chips_to_ships is on"
             )
         if windows := values.get("windows"):
             capture_group([CaptureWindow(**each) for each in windows], origin)
