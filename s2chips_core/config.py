@@ -37,6 +37,26 @@ AisMessageType = Literal[
 Band = Literal["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
 CLAY10: tuple[Band, ...] = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 """The bands that the Clay foundation model was trained with on Sentinel-2 L2A, in the order of its metadata."""
+AisColumn = Literal[
+    "mmsi",
+    "lat",
+    "lon",
+    "overpass_time",
+    "captured_time",
+    "source",
+    "notes",
+    "sog",
+    "cog",
+    "heading",
+    "ship_name",
+    "ship_type",
+    "length",
+    "width",
+    "to_bow",
+    "to_stern",
+    "to_port",
+    "to_starboard",
+]
 
 
 class _Section(BaseModel):
@@ -155,6 +175,17 @@ class Ais(_Section):
         le=720,
         description="Largest time from the sensing time to the nearest fix, minutes; beyond: refused.",
     )
+    columns: dict[AisColumn, Annotated[str, Field(pattern=r"\S")]] = Field(
+        {},
+        description="Which column of an AIS file is which, where its titles are not among those that are understood by "
+        "themselves: name -> title, such as {overpass_time: Seen at}.",
+    )
+    inbox: str | None = Field(
+        "inbox",
+        min_length=1,
+        description="Folder whose AIS files are chipped, each once; a relative one is beside the dataset folder. null = no "
+        "inbox.",
+    )
 
     @model_validator(mode="after")
     def _safe_and_ordered(self) -> "Ais":
@@ -249,13 +280,18 @@ class Gate(_Section):
 
     enabled: bool = Field(True, description="Refuse chips; when off the numbers are still measured and stored.")
     center_window_px: int = Field(64, ge=2, multiple_of=2, description="Side of the centre window, 10 m pixels.")
-    max_cloud_center_frac: Fraction = Field(0.05, description="Most cloud in the centre window.")
-    max_land_center_frac: Fraction = Field(0.2, description="Most land in the centre window.")
-    ndwi_water_thresh: float = Field(0.05, ge=-1, le=1, description="NDWI above this is water.")
-    min_water_center_frac: Fraction = Field(0.5, description="Least water in the centre window.")
-    cloud_classes: tuple[SclClass, ...] = Field((7, 8, 9, 10), description="SCL classes that count as cloud.")
-    land_classes: tuple[SclClass, ...] = Field((4, 5), description="SCL classes that count as land.")
-    max_nodata_frac: Fraction = Field(0.05, description="Most nodata in the whole chip.")
+    max_cloud_center_frac: Fraction = Field(0.05, description="Most cloud in the centre window, 0 to 1.")
+    max_land_center_frac: Fraction = Field(0.2, description="Most land in the centre window, 0 to 1.")
+    ndwi_water_thresh: float = Field(0.05, ge=-1, le=1, description="NDWI above this is water, -1 to 1.")
+    min_water_center_frac: Fraction = Field(0.5, description="Least water in the centre window, 0 to 1.")
+    cloud_classes: tuple[SclClass, ...] = Field(
+        (7, 8, 9, 10),
+        description="SCL classes that count as cloud: 7 unclassified, 8 and 9 cloud, 10 thin cirrus; 3 is cloud shadow.",
+    )
+    land_classes: tuple[SclClass, ...] = Field(
+        (4, 5), description="SCL classes that count as land: 4 vegetation, 5 bare ground."
+    )
+    max_nodata_frac: Fraction = Field(0.05, description="Most nodata in the whole chip, 0 to 1.")
     on_missing_scl: Literal["ndwi_only", "reject"] = Field(
         "ndwi_only", description="A scene without SCL: judge by NDWI alone (and say so), or refuse."
     )
@@ -287,9 +323,11 @@ class Splits(_Section):
 class Limits(_Section):
     """How much one run does."""
 
-    max_ships: int | None = Field(None, ge=0, description="Most AIS targets a run tries; none = all.")
+    max_ships: int | None = Field(None, ge=0, description="Most AIS targets a run tries; null = all.")
     bind_chips_to_ships: bool = Field(True, description="The chips cap is the ships cap; `max_chips` is not looked at.")
-    max_chips: int | None = Field(None, ge=0, description="Most chips a run makes; none = all.")
+    max_chips: int | None = Field(
+        None, ge=0, description="Most chips a run makes, if they are not bound to ships; null = all."
+    )
 
     @property
     def chips_cap(self) -> int | None:
@@ -358,6 +396,24 @@ class Settings(_Section):
                 f"({self.tiling.chip_size_px})"
             )
         return self
+
+    @model_validator(mode="after")
+    def _inbox_is_a_folder_of_its_own(self) -> "Settings":
+        inbox = self.inbox_folder
+        dataset = Path(self.storage.dataset_root).expanduser().resolve()
+        if inbox is not None and (dataset.is_relative_to(inbox) or inbox.is_relative_to(dataset)):
+            # Every file in an inbox is moved away.
+            raise ValueError(f"a folder of its own in ais.inbox, beside the dataset ({dataset}), it is {inbox}")
+        return self
+
+    @property
+    def inbox_folder(self) -> Path | None:
+        """The inbox, absolute; none when there is none. A relative one is beside the dataset folder."""
+        if self.ais.inbox is None:
+            return None
+        root = self.storage.dataset_root
+        beside = Path.cwd() if "://" in root else Path(root).expanduser().resolve().parent
+        return (beside / Path(self.ais.inbox).expanduser()).resolve()
 
     @property
     def deciding_json(self) -> str:

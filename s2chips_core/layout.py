@@ -35,8 +35,13 @@ def dataset_note() -> str:
 
 
 def ais_file_note(source_id: str) -> str:
-    """When a file was first read: the time of its rows that tell none."""
+    """When a file was first read, which is the time of its rows that tell none; and under which names."""
     return f"ais/files/{safe(source_id)}.json"
+
+
+def ais_file_report(source_id: str) -> str:
+    """What became of each row of a file: CSV."""
+    return f"reports/files/{safe(source_id)}.csv"
 
 
 def plan(day: date) -> str:

@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--max-ships", type=_count, help="most AIS targets to try")
     run.add_argument("--max-chips", type=_count, help="most chips to make")
 
-    file = _command(commands, "chip-from-file", _chip_from_file, "chip the ships of a CSV or XLSX file")
+    file = _command(commands, "chip-from-file", _chip_from_file, "chip the ships of a CSV, XLSX or Parquet file")
     file.add_argument("file", type=Path, help="the table: mmsi, lat, lon and, better, overpass_time")
     file.add_argument("--max-chips", type=_count, help="most chips to make")
     file.add_argument(
@@ -60,6 +60,14 @@ def _parser() -> argparse.ArgumentParser:
         choices=("as_reported", "at_sensing_time"),
         default="as_reported",
         help="centre on each row as it is (default), or take the rows of a ship as its track to the sensing time",
+    )
+    file.add_argument(
+        "--column",
+        type=_column,
+        action="append",
+        default=[],
+        metavar="NAME=TITLE",
+        help="which column is which, where its title is not known: --column 'overpass_time=Seen at' (may be repeated)",
     )
 
     plan = _command(commands, "predict-overpasses", _predict, "the overpass plan of some days, as CSV")
@@ -150,6 +158,13 @@ def _moved(text: str) -> tuple[str, str]:
     return old, new
 
 
+def _column(text: str) -> tuple[str, str]:
+    name, equals, title = text.partition("=")
+    if not equals or not name.strip() or not title.strip():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected name=title, such as overpass_time=Seen at")
+    return name.strip(), title.strip()
+
+
 def _minutes(text: str) -> float:
     try:
         minutes = float(text)
@@ -205,11 +220,14 @@ def _chip_from_file(options: argparse.Namespace) -> int:
     config: dict[str, Any] = {"position": options.position}
     if options.max_chips is not None:
         config["limits"] = {"bind_chips_to_ships": False, "max_chips": options.max_chips}
+    if options.column:
+        config["ais"] = {"columns": {**runs.settings.ais.columns, **dict(options.column)}}
     days = runs.chip_file(options.file.resolve(), config)
     if days is None:
         return FAILED
     for day in days:
         runs.print_day(day)
+    runs.print_row_report(options.file)
     return DONE
 
 

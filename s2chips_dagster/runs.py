@@ -1,5 +1,6 @@
 """Runs of the jobs from the command line: in this process, on the instance that the Dagster UI shows."""
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping
@@ -47,11 +48,18 @@ class Runs:
 
     def chip_file(self, path: Path, config: Mapping[str, Any]) -> list[date] | None:
         """`chip_from_ais_file`; the days it touched, or none when it failed."""
-        from s2chips_core.ais.day import read_file
-
-        days = read_file(path, storage=self.storage, now=self.now())
         ops = {"chip_ais_file": {"config": {"path": str(path), **config}}}
-        return sorted(days.targets) if self._execute("chip_from_ais_file", {"ops": ops}) else None
+        result = self._result("chip_from_ais_file", {"ops": ops})
+        if not result.success:
+            return None
+        made = result.get_asset_materialization_events()
+        chipped = [event.partition for event in made if event.asset_key == dg.AssetKey("chips")]
+        return sorted(date.fromisoformat(day) for day in chipped if day is not None)
+
+    def print_row_report(self, path: Path) -> None:
+        """Where the report of a file's rows is: to stdout."""
+        source_id = layout.file_source(hashlib.sha256(path.read_bytes()).hexdigest())
+        print(f"  rows: {self.storage.url(layout.ais_file_report(source_id))}")
 
     def prune(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """`prune_by_ais`; what its op says of itself, or none when it failed."""
@@ -104,6 +112,8 @@ class Runs:
         for event in result.all_events:
             if event.is_step_failure:
                 print(f"s2chips: {event.step_key}: {_cause(event.step_failure_data.error)}", file=sys.stderr)
+            elif event.event_type is dg.DagsterEventType.RUN_FAILURE and event.job_failure_data.error is not None:
+                print(f"s2chips: {_cause(event.job_failure_data.error)}", file=sys.stderr)
         return result
 
 

@@ -59,8 +59,8 @@ def _commands() -> list[tuple[str, str]]:
     """Every command line of s2chips that a document tells in a block of its own, and the document."""
     found = []
     for document in [REPOSITORY / "README.md", *REPOSITORY.glob("docs/**/*.md")]:
-        for line in re.findall(r"^    (?:\.venv/bin/)?s2chips (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE):
-            found.append((document.name, line.partition(" # ")[0].strip()))
+        lines = re.findall(r"^    (?:\.venv/bin/)?s2chips (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+        found += [(document.name, line.partition(" # ")[0].strip()) for line in lines]
     return found
 
 
