@@ -3,7 +3,7 @@
     python examples/train_batch.py demo/dataset
 
 The probe tells long ships from short ones, by the pixels around the chip's centre. It stands where an encoder would: a
-batch is what Clay v1.5 takes. Nothing but s2chips and what it depends on is needed; `torch_batches` shows the same with
+batch is what Clay v1.5 takes. Nothing but s2chips and what it depends on is needed; `ClayBatches` hands the same to
 PyTorch.
 """
 
@@ -11,7 +11,6 @@ import argparse
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ import shapely
 
 from s2chips_core import layout
 from s2chips_core.chips.clay import ClayBatch
-from s2chips_core.index.clay import iter_clay_batches
+from s2chips_core.index.clay import iter_clay_batches, read_clay_batch
 from s2chips_core.storage import LocalStorage, Storage
 
 LONG_M = 100.0
@@ -69,7 +68,7 @@ def features_of(batch: ClayBatch) -> np.ndarray:
 def labels_of(batch: ClayBatch, rows: pd.DataFrame) -> np.ndarray:
     """(chips,): 1 for a long ship, 0 for a short one."""
     length_m = rows.set_index("chip_id")["length_m"].loc[list(batch.chip_ids)]
-    return (length_m.to_numpy(float) >= LONG_M).astype(float)
+    return np.asarray(length_m >= LONG_M, np.float32)
 
 
 def batches(storage: Storage, rows: pd.DataFrame, seed: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -81,7 +80,8 @@ def batches(storage: Storage, rows: pd.DataFrame, seed: int | None = None) -> It
 
 def predict(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Probability of a long ship."""
-    return 1 / (1 + np.exp(-features @ weights))
+    probability: np.ndarray = 1 / (1 + np.exp(-features @ weights))
+    return probability
 
 
 def train(storage: Storage, rows: pd.DataFrame, epochs: int = EPOCHS) -> tuple[np.ndarray, list[float]]:
@@ -99,19 +99,25 @@ def train(storage: Storage, rows: pd.DataFrame, epochs: int = EPOCHS) -> tuple[n
     return weights, losses
 
 
-def torch_batches(storage: Storage, rows: pd.DataFrame, **loader: Any) -> Any:
-    """The same chips as a PyTorch DataLoader of Clay's datacubes (dicts of tensors); workers share the rows."""
-    import torch
-    from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+class ClayBatches:
+    """The same batches by number: what PyTorch's DataLoader takes, without PyTorch being needed here.
 
-    class Chips(IterableDataset):  # type: ignore[type-arg, misc]
-        def __iter__(self) -> Iterator[dict[str, Any]]:
-            worker = get_worker_info()
-            mine = rows if worker is None else rows.iloc[worker.id :: worker.num_workers]
-            for batch in iter_clay_batches(storage, mine, batch_size=BATCH_SIZE):
-                yield {name: torch.from_numpy(array) for name, array in batch.datacube().items()}
+    DataLoader(ClayBatches(storage, rows), batch_size=None, shuffle=True, num_workers=4)
 
-    return DataLoader(Chips(), batch_size=None, **loader)
+    gives dicts of tensors: those of Clay's datacube and `label`.
+    """
+
+    def __init__(self, storage: Storage, rows: pd.DataFrame) -> None:
+        self.storage, self.rows = storage, rows
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // BATCH_SIZE)
+
+    def __getitem__(self, number: int) -> dict[str, np.ndarray]:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        batch = read_clay_batch(self.storage, self.rows.iloc[number * BATCH_SIZE : (number + 1) * BATCH_SIZE])
+        return {**batch.datacube(), "label": labels_of(batch, self.rows)}
 
 
 def main() -> None:
@@ -121,6 +127,8 @@ def main() -> None:
     storage = LocalStorage(parser.parse_args().dataset)
     rows = keep_apart(select_rows(storage))
     by_split = {split: rows[rows["split"] == split] for split in ("train", "val", "test")}
+    if by_split["train"].empty:
+        parser.exit(1, "no chips to train on: see gate_verdict, length_m, confirmation and split in tiles.parquet\n")
     batch = next(iter_clay_batches(storage, by_split["train"], batch_size=BATCH_SIZE))
     print(f"first batch: {batch.pixels.shape} of {' '.join(batch.bands)}")
     weights, losses = train(storage, by_split["train"])

@@ -12,6 +12,7 @@ import shapely
 from s2chips_core import tables
 from s2chips_core.chips.artefacts import encode_geotiff
 from s2chips_core.chips.chip import Chip, CutRequest
+from s2chips_core.index.clay import read_clay_batch
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.index.tiles import build_tiles_index
 from s2chips_core.storage import LocalStorage
@@ -76,9 +77,17 @@ def test_no_vessel_and_no_pixel_is_in_two_splits(example: ModuleType) -> None:
     assert all(any(meet(row, other) for other in told if other["split"] != row["split"]) for row in gone)
 
 
-def test_the_probe_learns_what_is_in_the_pixels(example: ModuleType, storage: LocalStorage) -> None:
-    """Long ships are painted long, short ones short."""
-    lengths = {n: 60.0 if n % 2 else 200.0 for n in range(24)}
+@pytest.mark.parametrize("splits", [[], ["train"], ["val", "train"], ["test"]])
+def test_splits_may_be_empty(example: ModuleType, splits: list[str]) -> None:
+    rows = index_of(range(len(splits)))
+    rows["split"] = splits
+    assert sorted(example.keep_apart(rows)["split"]) == sorted(splits)
+
+
+@pytest.fixture
+def painted(storage: LocalStorage) -> pd.DataFrame:
+    """Rows of chips on which long ships are painted long and short ones short."""
+    lengths = {n: 60.0 if n % 2 else 200.0 for n in range(20)}
     rows = pd.concat([index_of([n], length_m=length) for n, length in lengths.items()])
     for row in tables.conform(rows, INDEX_SCHEMA, "rows").to_pylist():
         pixels = np.full((4, 256, 256), 0.03, np.float32)
@@ -87,8 +96,27 @@ def test_the_probe_learns_what_is_in_the_pixels(example: ModuleType, storage: Lo
         request = CutRequest(target_id="t", mmsi=row["mmsi"], lat=row["lat"], lon=row["lon"], chip_id=row["chip_id"])
         chip: Chip = chip_of(request, scene_of(), reflectance=pixels, bands=("B02", "B03", "B04", "B08"))
         storage.put(row["path"], encode_geotiff(chip, tags={}, geotiff="gtiff", compression="deflate"))
-    weights, losses = example.train(storage, rows)
-    assert losses[0] > 0.5
+    return rows
+
+
+def test_the_probe_learns_what_is_in_the_pixels(example: ModuleType, storage: LocalStorage, painted: pd.DataFrame) -> None:
+    weights, losses = example.train(storage, painted)
+    assert losses[0] > 0.3
     assert losses[-1] < 0.5 * losses[0]
-    for features, labels in example.batches(storage, rows):
+    for features, labels in example.batches(storage, painted):
         assert ((example.predict(weights, features) > 0.5) == (labels == 1)).all()
+
+
+def test_batches_by_number_are_the_same_chips(example: ModuleType, storage: LocalStorage, painted: pd.DataFrame) -> None:
+    given = example.ClayBatches(storage, painted)
+    assert [len(one["label"]) for one in given] == [8, 8, 4]
+    whole = read_clay_batch(storage, painted)
+    for name, array in whole.datacube().items():
+        if name in ("waves", "gsd"):
+            np.testing.assert_array_equal(given[2][name], array)
+        else:
+            np.testing.assert_array_equal(np.concatenate([one[name] for one in given]), array)
+    labels = np.concatenate([one["label"] for one in given])
+    np.testing.assert_array_equal(labels, painted["length_m"].to_numpy(float) > 100)
+    with pytest.raises(IndexError):
+        given[3]
