@@ -141,7 +141,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def daily_report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
         """The page of the day: quicklooks, map, outcomes, index."""
         from s2chips_core.index import outcomes
-        from s2chips_core.index.report import write_report
+        from s2chips_core.pages.day import write_report
 
         now = workspace.settings()
         storage = workspace.storage(now)

@@ -56,8 +56,8 @@ def chip_file(
     from s2chips_core import __version__
     from s2chips_core.ais.day import read_file
     from s2chips_core.index.geojson import refresh_geojson
-    from s2chips_core.index.report import write_report
     from s2chips_core.index.tiles import build_tiles_index
+    from s2chips_core.pages.day import write_report
     from s2chips_core.scenes.day import match_file
 
     settings = workspace.settings(overrides)

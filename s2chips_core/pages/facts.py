@@ -1,7 +1,7 @@
 """What the report says of a target, in words and numbers for people.
 
 Here: names and explanations of the outcomes, formats of numbers, times and places, and the facts of a chip or a refused
-target. Not here: the page (`report`, `templates/`), the map (`report_map`).
+target. Not here: the page (`day`, `templates/`), the map (`day_map`).
 """
 
 import dataclasses

@@ -1,8 +1,8 @@
 """The page of a day: one HTML file that needs nothing else, neither a server nor the internet.
 
-Here: what is on the page, and the door that reads a day and writes its page. Not here: what is counted (`report_summary`),
-pictures and refused targets one by one (`report_items`), words and formats (`report_facts`), the map (`report_map`),
-overpasses and captures (`report_overpasses`), how it looks and moves (`templates/`).
+Here: what is on the page, and the door that reads a day and writes its page. Not here: what is counted (`day_summary`),
+pictures and refused targets one by one (`items`), words and formats (`facts`), the map (`day_map`),
+overpasses and captures (`overpasses`), how it looks and moves (`templates/`).
 
 Names of ships come from strangers. They reach the page through jinja2's autoescape, or as JSON that the script puts in as
 text; a Content-Security-Policy with the hashes of our own script and style stops whatever else might want to run.
@@ -21,14 +21,14 @@ import pandas as pd
 from markupsafe import Markup
 
 from s2chips_core import layout, tables
-from s2chips_core.index import report_facts as facts
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts
 from s2chips_core.index.records import INDEX_SCHEMA, unique_chips
-from s2chips_core.index.report_items import MAX_FULL_QUICKLOOKS, chip_item, find_quicklook, refused_item
-from s2chips_core.index.report_map import DayMap, build_map
-from s2chips_core.index.report_overpasses import STATUS_NOTES, DayOverpasses, build_overpasses, read_overpasses
-from s2chips_core.index.report_summary import build_funnel, build_tiles, find_mismatches
+from s2chips_core.pages import facts
+from s2chips_core.pages.day_map import DayMap, build_map
+from s2chips_core.pages.day_summary import build_funnel, build_tiles, find_mismatches
+from s2chips_core.pages.items import MAX_FULL_QUICKLOOKS, chip_item, find_quicklook, refused_item
+from s2chips_core.pages.overpasses import STATUS_NOTES, DayOverpasses, build_overpasses, read_overpasses
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import Storage
@@ -100,10 +100,10 @@ def build_report(
     credit = imagery_credit or f"Contains modified Copernicus Sentinel data {', '.join(map(str, years))}."
 
     section = None if overpasses is None else build_overpasses(day, overpasses, targets, generated_at)
-    style, script = _own_file("report.css"), _own_file("report.js")
+    style, script = _own_file("page.css"), _own_file("day.js")
     page = (
         _environment()
-        .get_template("report.html.j2")
+        .get_template("day.html.j2")
         .render(
             day=day,
             title=title,
@@ -227,7 +227,7 @@ def _cell(value: object) -> str:
 
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("s2chips_core.index", "templates"),
+        loader=jinja2.PackageLoader("s2chips_core.pages", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -236,7 +236,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _own_file(name: str) -> str:
-    return (importlib.resources.files("s2chips_core.index") / "templates" / name).read_text(encoding="utf-8")
+    return (importlib.resources.files("s2chips_core.pages") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _content_policy(style: str, script: str) -> str:

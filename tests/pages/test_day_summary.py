@@ -1,7 +1,7 @@
 """What the report counts."""
 
 from s2chips_core.index.outcomes import Outcome
-from s2chips_core.index.report_summary import Stage, build_funnel, find_mismatches
+from s2chips_core.pages.day_summary import Stage, build_funnel, find_mismatches
 
 
 def test_funnel_counts_what_is_left() -> None:

@@ -9,8 +9,8 @@ import shapely
 from s2chips_core import tables
 from s2chips_core.ais.capture_record import CaptureRecord, Gap, PassRecord
 from s2chips_core.ais.windows import Window
-from s2chips_core.index.report_overpasses import DayOverpasses
 from s2chips_core.overpasses.plan import PLAN_SCHEMA, Swath
+from s2chips_core.pages.overpasses import DayOverpasses
 
 PASS = datetime(2025, 10, 27, 11, 4, 22, 123000, tzinfo=UTC)
 NOW = datetime(2025, 10, 27, 18, 0, tzinfo=UTC)

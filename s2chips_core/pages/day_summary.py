@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from s2chips_core.index import report_facts as facts
 from s2chips_core.index.outcomes import Outcome
+from s2chips_core.pages import facts
 from s2chips_core.scenes.scene import Scene
 
 _GATED = frozenset({Outcome.GATE_CLOUD, Outcome.GATE_LAND, Outcome.GATE_WATER, Outcome.NODATA})

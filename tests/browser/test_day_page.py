@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from s2chips_core.index.report import build_report
-from s2chips_core.index.report_items import MAX_FULL_QUICKLOOKS
+from s2chips_core.pages.day import build_report
+from s2chips_core.pages.items import MAX_FULL_QUICKLOOKS
 from tests.browser.conftest import PageLog, is_foreign
-from tests.index.overpass_day import NOW, make_overpasses
-from tests.index.report_day import DAY, GENERATED_AT, TYPES, ReportDay, make_day
+from tests.pages.overpass_day import NOW, make_overpasses
+from tests.pages.sample_day import DAY, GENERATED_AT, TYPES, ReportDay, make_day
 
 pytestmark = pytest.mark.browser
 

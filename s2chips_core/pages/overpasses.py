@@ -1,7 +1,7 @@
 """What the report says of a day's overpasses: when which tile was seen, and what of each window was recorded.
 
 Here: judging each pass by the files of the day, and the words for it; reading those files. Not here: captures one by one
-(`report_captures`), how it looks (`templates/report_overpasses.html.j2`), the picture (`overpasses.swath_map`).
+(`captures`), how it looks (`templates/overpasses.html.j2`), the picture (`overpasses.swath_map`).
 """
 
 import dataclasses
@@ -25,10 +25,10 @@ from s2chips_core.ais.capture_record import (
     read_records,
 )
 from s2chips_core.ais.windows import Window, group_windows, windows_of_plan
-from s2chips_core.index.report_captures import CaptureRow, capture_row, clock, elsewhere, gap_text, some
 from s2chips_core.overpasses.plan import PLAN_SCHEMA, Swath
 from s2chips_core.overpasses.planning import read_notes, read_swaths
 from s2chips_core.overpasses.swath_map import swath_map_svg
+from s2chips_core.pages.captures import CaptureRow, capture_row, clock, elsewhere, gap_text, some
 from s2chips_core.storage import Storage
 
 MAX_ROWS = 200

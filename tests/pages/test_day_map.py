@@ -7,9 +7,9 @@ import pytest
 import shapely
 from pyproj import Transformer
 
-from s2chips_core.index.report_map import build_map
 from s2chips_core.overpasses.mercator import MAX_LAT_DEG
-from tests.index.report_day import make_scene, square
+from s2chips_core.pages.day_map import build_map
+from tests.pages.sample_day import make_scene, square
 
 TO_WEB_MERCATOR = Transformer.from_crs(4326, 3857, always_xy=True)
 

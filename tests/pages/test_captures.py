@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from s2chips_core.ais.capture_record import Gap
 from s2chips_core.ais.windows import windows_of_plan
-from s2chips_core.index.report_captures import capture_row, clock, elsewhere, gap_text, merge_gaps, some
-from tests.index.overpass_day import PASS, capture_of, plan_frame, planned, recorded, window_of
+from s2chips_core.pages.captures import capture_row, clock, elsewhere, gap_text, merge_gaps, some
+from tests.pages.overpass_day import PASS, capture_of, plan_frame, planned, recorded, window_of
 
 DAY = PASS.date()
 

@@ -1,4 +1,4 @@
-"""The page of a day, read as a file; how it looks in a browser is in tests/browser/test_report_page.py."""
+"""The page of a day, read as a file; how it looks in a browser is in tests/browser/test_day_page.py."""
 
 import dataclasses
 import html.parser
@@ -12,10 +12,10 @@ from s2chips_core import layout, tables
 from s2chips_core.errors import InputError, SchemaError, StorageError
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
 from s2chips_core.index.records import INDEX_SCHEMA
-from s2chips_core.index.report import build_report, write_report
+from s2chips_core.pages.day import build_report, write_report
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_core.storage import LocalStorage
-from tests.index.report_day import DAY, GENERATED_AT, ReportDay, make_day
+from tests.pages.sample_day import DAY, GENERATED_AT, ReportDay, make_day
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -8,18 +8,18 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2chips_core.index import report_facts as facts
 from s2chips_core.index.outcomes import Outcome
 from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.pages import facts
 from s2chips_core.tables import conform
-from tests.index.report_day import make_day
+from tests.pages.sample_day import make_day
 
 
 def test_every_outcome_has_a_note_and_a_colour_and_a_shape_of_its_own() -> None:
     assert set(facts.OUTCOME_NOTES) == set(Outcome)
     assert len({note.mark for note in facts.OUTCOME_NOTES.values()}) == len(Outcome)
     assert len({note.label for note in facts.OUTCOME_NOTES.values()}) == len(Outcome)
-    style = (files("s2chips_core.index") / "templates" / "report.css").read_text(encoding="utf-8")
+    style = (files("s2chips_core.pages") / "templates" / "page.css").read_text(encoding="utf-8")
     for outcome in Outcome:
         assert f".o-{outcome} {{ --c: " in style
 

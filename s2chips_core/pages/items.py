@@ -1,6 +1,6 @@
 """What the report's script gets of each chip and each target without one.
 
-Here: the items, their pictures and links. Not here: the facts in them (`report_facts`), the page (`report`).
+Here: the items, their pictures and links. Not here: the facts in them (`facts`), the page (`day`).
 """
 
 import base64
@@ -13,8 +13,8 @@ from PIL import Image, UnidentifiedImageError
 
 from s2chips_core import layout
 from s2chips_core.errors import InputError
-from s2chips_core.index import report_facts as facts
 from s2chips_core.index.outcomes import Outcome
+from s2chips_core.pages import facts
 
 MAX_FULL_QUICKLOOKS = 300
 """Up to so many chips the page holds their quicklooks as they are; beyond, thumbnails and links to the files."""

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from s2chips_core.index.records import INDEX_SCHEMA
-from s2chips_core.index.report_items import chip_item
+from s2chips_core.pages.items import chip_item
 from s2chips_core.tables import conform
-from tests.index.report_day import make_day, sea_jpeg
+from tests.pages.sample_day import make_day, sea_jpeg
 
 
 @pytest.fixture(scope="module")

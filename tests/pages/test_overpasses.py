@@ -9,8 +9,10 @@ import pytest
 from s2chips_core import layout, tables
 from s2chips_core.ais.capture_record import write_record
 from s2chips_core.errors import SchemaError
-from s2chips_core.index.report import build_report, write_report
-from s2chips_core.index.report_overpasses import (
+from s2chips_core.overpasses.plan import PLAN_SCHEMA
+from s2chips_core.overpasses.plan_files import write_day
+from s2chips_core.pages.day import build_report, write_report
+from s2chips_core.pages.overpasses import (
     LONGEST_LINGER_S,
     MAX_ROWS,
     DayOverpasses,
@@ -18,12 +20,10 @@ from s2chips_core.index.report_overpasses import (
     build_overpasses,
     read_overpasses,
 )
-from s2chips_core.overpasses.plan import PLAN_SCHEMA
-from s2chips_core.overpasses.plan_files import write_day
 from s2chips_core.storage import LocalStorage
-from tests.index.overpass_day import NOW, PASS, capture_of, make_overpasses, plan_frame, planned, recorded, window_of
-from tests.index.report_day import make_day
-from tests.index.test_report import Reader, put_day
+from tests.pages.overpass_day import NOW, PASS, capture_of, make_overpasses, plan_frame, planned, recorded, window_of
+from tests.pages.sample_day import make_day
+from tests.pages.test_day import Reader, put_day
 
 DAY = PASS.date()
 HOSTILE = "</svg><script>alert(1)</script>\" onload='x"

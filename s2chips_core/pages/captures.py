@@ -1,6 +1,6 @@
 """What the report says of a day's captures: what was heard, ignored and lost, and when nothing was listened to.
 
-Not here: what that means for each pass (`report_overpasses`), how it looks (`templates/report_overpasses.html.j2`).
+Not here: what that means for each pass (`overpasses`), how it looks (`templates/overpasses.html.j2`).
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 from s2chips_core.ais.capture_record import CaptureRecord, Gap
 from s2chips_core.ais.windows import Window
-from s2chips_core.index import report_facts as facts
+from s2chips_core.pages import facts
 
 MAX_LISTED = 5
 """Gaps, missed passes or recordings in one sentence or cell."""

@@ -189,7 +189,7 @@
   });
   addEventListener("resize", () => { if (dialog.open) showLook(); });
 
-  // ---- map: the view is a centre and a resolution, in the kilometres of report_map.py
+  // ---- map: the view is a centre and a resolution, in the kilometres of day_map.py
 
   function drawMap(chart) {
     const layers = { graticule: $("graticule"), footprints: $("footprints"), labels: $("labels") };
