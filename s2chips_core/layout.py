@@ -119,6 +119,17 @@ def outcomes(day: date) -> str:
     return f"outcomes/{ymd(day)}.parquet"
 
 
+def outcomes_folder() -> str:
+    """The outcomes of all days, and their parts."""
+    return "outcomes"
+
+
+def day_of_outcomes(key: str) -> date | None:
+    """The day of an `outcomes` key; none for any other key below `outcomes_folder`."""
+    found = re.fullmatch(r"outcomes/([0-9]{8})\.parquet", key)
+    return datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC).date() if found else None
+
+
 def outcomes_part(day: date, source_id: str) -> str:
     """The outcomes of one source of a day."""
     return f"outcomes/parts/{ymd(day)}/{safe(source_id)}.parquet"
@@ -196,3 +207,23 @@ def tiles_index() -> str:
 def report(day: date) -> str:
     """The page of a day."""
     return f"reports/report_{ymd(day)}.html"
+
+
+def reports_folder() -> str:
+    """All pages."""
+    return "reports"
+
+
+def dataset_page() -> str:
+    """The page of the whole dataset."""
+    return "reports/index.html"
+
+
+def dataset_assets() -> str:
+    """The scripts and data that the page of the dataset loads when they are looked at."""
+    return "reports/assets"
+
+
+def dataset_asset(name: str) -> str:
+    """One of them; its name holds a hash of its bytes."""
+    return f"{dataset_assets()}/{safe(name)}"

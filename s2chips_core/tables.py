@@ -75,7 +75,7 @@ def write_table(storage: Storage, key: str, frame: pd.DataFrame, schema: pa.Sche
 
 
 def read_arrow(storage: Storage, key: str, schema: pa.Schema) -> pa.Table:
-    """Read `key`, checking that it has the columns of `schema`.
+    """Read the columns of `schema` from `key`, and no others.
 
     Raises:
         StorageError: it is not there or is no Parquet file.
@@ -83,16 +83,17 @@ def read_arrow(storage: Storage, key: str, schema: pa.Schema) -> pa.Table:
     """
     data = storage.get(key)
     try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        found = set(file.schema_arrow.names)
+        missing = [f.name for f in schema if f.name not in found]
+        if missing:
+            raise SchemaError(key, f"columns {missing} are missing; it was written by another version")
         # A part of a few rows is read sooner without handing columns to other threads.
-        table = pq.ParquetFile(io.BytesIO(data)).read(use_threads=len(data) > 1 << 20)
+        table = file.read(columns=schema.names, use_threads=len(data) > 1 << 20)
     except pa.ArrowInvalid as error:
         raise StorageError(key, f"is no Parquet file: {error}") from error
-    found = set(table.column_names)
-    missing = [f.name for f in schema if f.name not in found]
-    if missing:
-        raise SchemaError(key, f"columns {missing} are missing; it was written by another version")
     try:
-        return table.select([f.name for f in schema]).cast(schema)
+        return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, ValueError) as error:
         raise SchemaError(key, str(error)) from error
 
