@@ -1,4 +1,4 @@
-"""The seven assets, in the order that data flows.
+"""The eight assets, in the order that data flows.
 
 Each body takes settings and doors from the workspace, calls one function of the core and says what it made. No logic here.
 """
@@ -12,6 +12,7 @@ from s2chips_core import __version__, layout, tables
 from s2chips_core.config import Settings
 from s2chips_dagster import captures, plans, run_config
 from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
+from s2chips_dagster.dataset_pages import report_dataset
 from s2chips_dagster.metadata import counts_table, table_preview, throttled
 from s2chips_dagster.partitions import daily, day_of
 from s2chips_dagster.resources import Workspace
@@ -163,4 +164,16 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             }
         )
 
-    return [overpass_plan, ais_snapshots, scene_matches, chips, daily_geojson, tiles_index, daily_report]
+    @dg.asset(
+        group_name=GROUP,
+        deps=[tiles_index, daily_report],
+        kinds={"html"},
+        owners=OWNERS,
+        pool="tiles_index",
+        automation_condition=INDEX_CONDITION,
+    )
+    def dataset_report(workspace: Workspace) -> dg.MaterializeResult[Any]:
+        """`reports/index.html`: map, gallery, days, balance, gate numbers and splits of the whole dataset."""
+        return dg.MaterializeResult(metadata=report_dataset(workspace))
+
+    return [overpass_plan, ais_snapshots, scene_matches, chips, daily_geojson, daily_report, tiles_index, dataset_report]

@@ -13,6 +13,7 @@ from s2chips_core.config import Settings
 from s2chips_dagster import run_config
 from s2chips_dagster.checks import checks_of_source
 from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
+from s2chips_dagster.dataset_pages import report_dataset
 from s2chips_dagster.jobs import CHIPPING_TAGS
 from s2chips_dagster.metadata import throttled
 from s2chips_dagster.resources import Workspace
@@ -92,3 +93,4 @@ def chip_file(
         )
     index = build_tiles_index(storage)
     context.log_event(dg.AssetMaterialization(asset_key="tiles_index", metadata={"chips": index.rows, "parts": index.parts}))
+    context.log_event(dg.AssetMaterialization(asset_key="dataset_report", metadata=report_dataset(workspace)))

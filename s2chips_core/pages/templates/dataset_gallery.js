@@ -90,11 +90,11 @@ function picture(source, name, line) {
 function card(chip) {
   const row = rowOf(chip), name = nameOf(chip), split = textOf("split", chip);
   const length = row.length_m === null ? "" : ` · ${Math.round(row.length_m)} m`;
-  const line = `${textOf("tile", chip)} · ${new Date(row.scene_datetime).toISOString().slice(0, 10)}`;
+  const day = dateText(row.scene_datetime), line = `${textOf("tile", chip)}, ${day}`;
   return el("li", {}, el("button", { type: "button", class: "card", "data-chip": chip },
     el("span", { class: "thumb" }, picture(`${row.stem}_quicklook.jpg`, name, line)),
     el("span", { class: "words" }, el("b", {}, el("bdi", {}, name)), el("span", {}, el("bdi", {}, textOf("type", chip)), length),
-      el("span", { class: "tail" }, el("span", {}, line), el("span", { class: `badge s-${split}` }, split)))));
+      el("span", { class: "tail" }, el("span", {}, day), el("span", { class: `badge s-${split}` }, split)))));
 }
 
 function turnTo(wanted) {

@@ -4,6 +4,7 @@ const page = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const DAY_MS = 86_400_000;
 
+const dateText = (moment) => new Date(moment).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 const number = (n) => n.toLocaleString("en");
 
 // ---- files: a page opened from a disk may not fetch, but may load scripts that hand their data to `take`
