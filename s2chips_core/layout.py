@@ -227,3 +227,18 @@ def dataset_assets() -> str:
 def dataset_asset(name: str) -> str:
     """One of them; its name holds a hash of its bytes."""
     return f"{dataset_assets()}/{safe(name)}"
+
+
+def views_folder(scene_day: date) -> str:
+    """The sheets of pictures of all chips sensed on a day."""
+    return f"reports/views/{ymd(scene_day)}"
+
+
+def view(scene_day: date, chip_id: str) -> str:
+    """The sheet of pictures of one chip."""
+    return f"{views_folder(scene_day)}/{safe(chip_id)}.jpg"
+
+
+def views_note(scene_day: date) -> str:
+    """What is where on the sheets of a day, and which chips they were made from."""
+    return f"{views_folder(scene_day)}/views.json"

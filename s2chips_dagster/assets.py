@@ -140,7 +140,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
     @dg.asset(partitions_def=days, group_name=GROUP, deps=[chips], kinds={"html"}, owners=OWNERS)
     def daily_report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
-        """The page of the day: quicklooks, map, outcomes, index."""
+        """The page of the day: gallery, larger views of each chip, map, outcomes, index."""
         from s2chips_core.index import outcomes
         from s2chips_core.pages.day import write_report
 
@@ -148,17 +148,23 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         storage = workspace.storage(now)
         day = day_of(context.partition_key)
         began = time.monotonic()
-        key = write_report(
+        page = write_report(
             day,
             storage=storage,
+            settings=now,
             generated_at=workspace.clock(),
             software_version=__version__,
             imagery_credit=imagery_credit(now),
+            progress=throttled(context.log),
         )
         table = tables.read_table(storage, layout.outcomes(day), outcomes.OUTCOME_SCHEMA)
         return dg.MaterializeResult(
             metadata={
-                "page": dg.MetadataValue.path(storage.url(key)),
+                "page": dg.MetadataValue.path(storage.url(page.key)),
+                "views": len(page.views.views),
+                "views_made": page.views.made,
+                "views_removed": page.views.removed,
+                "views_seconds": round(page.views.seconds, 3),
                 "outcomes": counts_table(outcomes.counts(table)),
                 "seconds": round(time.monotonic() - began, 3),
             }

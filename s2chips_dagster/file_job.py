@@ -79,9 +79,11 @@ def chip_file(
         write_report(
             day,
             storage=storage,
+            settings=chosen,
             generated_at=workspace.clock(),
             software_version=__version__,
             imagery_credit=imagery_credit(settings),
+            progress=throttled(context.log),
         )
         context.log_event(
             dg.AssetMaterialization(

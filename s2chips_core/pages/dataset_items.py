@@ -8,13 +8,14 @@ Columns hold what a filter asks of every chip, as packed numbers: about 40 bytes
 
 import base64
 import dataclasses
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from s2chips_core import layout
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.pages import facts
 from s2chips_core.pages.dataset_balance import present_splits
@@ -91,19 +92,24 @@ def build_columns(index: pd.DataFrame) -> dict[str, Any]:
     return {**columns, "dict": {**texts, "split": order}}
 
 
-def build_chunks(index: pd.DataFrame) -> list[Chunk]:
-    """All chips, month by month, in the order of the index."""
+def build_chunks(index: pd.DataFrame, sheets: Mapping[str, str]) -> list[Chunk]:
+    """All chips, month by month, in the order of the index.
+
+    Args:
+        index: chips with `READ_COLUMNS`.
+        sheets: chip_id -> the name of the layout of its sheet of pictures.
+    """
     months = index["scene_datetime"].dt.strftime("%Y%m").to_numpy()
     starts = [0, *(np.flatnonzero(months[1:] != months[:-1]) + 1).tolist(), len(index)] if len(index) else []
     chunks = []
     for begin, end in zip(starts[:-1], starts[1:], strict=True):
         for number, first in enumerate(range(begin, end, CHUNK_CHIPS), 1):
             rows = index.iloc[first : min(first + CHUNK_CHIPS, end)]
-            chunks.append(Chunk(name=f"{months[first]}-{number}", first=first, count=len(rows), data=_chunk(rows)))
+            chunks.append(Chunk(name=f"{months[first]}-{number}", first=first, count=len(rows), data=_chunk(rows, sheets)))
     return chunks
 
 
-def _chunk(rows: pd.DataFrame) -> dict[str, Any]:
+def _chunk(rows: pd.DataFrame, sheets: Mapping[str, str]) -> dict[str, Any]:
     """Columns of one chunk. Numbers are rounded to what a person can use; null is not known."""
     texts: dict[str, list[str | None]] = {}
     codes: dict[str, list[int]] = {}
@@ -111,8 +117,14 @@ def _chunk(rows: pd.DataFrame) -> dict[str, Any]:
         found, values = pd.factorize(rows[name], use_na_sentinel=False)
         codes[name] = found.tolist()
         texts[name] = [None if pd.isna(value) else str(value) for value in values]
-    bands, band_lists = pd.factorize(rows["bands"].map(" ".join))
-    codes["bands"], texts["bands"] = bands.tolist(), [str(each) for each in band_lists]
+    made: dict[str, pd.Series[str]] = {
+        "bands": rows["bands"].map(" ".join),
+        "views": rows["chip_id"].map(sheets),
+        "views_folder": rows["scene_datetime"].dt.date.map(_views_folder),
+    }
+    for name, column in made.items():
+        found, values = pd.factorize(column, use_na_sentinel=False)
+        codes[name], texts[name] = found.tolist(), [None if pd.isna(value) else str(value) for value in values]
     decimals = {
         **{"lat": 5, "lon": 5, "ais_lat": 5, "ais_lon": 5, "cloud_cover": 1, "dt_s": 1, "position_gap_s": 0},
         **{"position_sigma_m": 0, "length_m": 1, "width_m": 1, "heading_deg": 0, "sog_kn": 1, "cog_deg": 0},
@@ -128,6 +140,11 @@ def _chunk(rows: pd.DataFrame) -> dict[str, Any]:
         "codes": codes,
         "dict": texts,
     }
+
+
+def _views_folder(scene_day: date) -> str:
+    """The way from the page to the sheets of a day."""
+    return layout.views_folder(scene_day).removeprefix(f"{layout.reports_folder()}/")
 
 
 def numbers(values: "pd.Series[float]", decimals: int) -> list[float | int | None]:

@@ -7,12 +7,13 @@ Here: what is on the page, from tables to bytes. Not here: counting (`dataset_da
 import calendar
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
+from s2chips_core import layout
 from s2chips_core.config import Settings
 from s2chips_core.pages import dataset_days, facts
 from s2chips_core.pages.dataset_assets import Asset, data_asset, library_assets
@@ -22,6 +23,7 @@ from s2chips_core.pages.dataset_gate import build_histograms
 from s2chips_core.pages.dataset_items import UNKNOWN_LENGTH, build_chunks, build_columns
 from s2chips_core.pages.dataset_leakage import Leakage, find_leakage
 from s2chips_core.pages.shell import render_page
+from s2chips_core.pages.views import Layout
 
 STYLES = ("page.css", "viewer.css", "vendor/leaflet.css", "dataset.css")
 SCRIPTS = (
@@ -35,6 +37,7 @@ SOURCES = {
 }
 SPLIT_MARKS = {"train": "M0-5A5 5 0 1 1 0 5A5 5 0 1 1 0-5Z", "val": "M0-6L5.5 4.5H-5.5Z", "test": "M-4.5-4.5H4.5V4.5H-4.5Z"}
 _OTHER_MARK = "M0-6L6 0L0 6L-6 0Z"
+_LINKED = (".tif", "_quicklook.jpg", ".json", ".geojson")
 _MOST_TYPES = 200
 
 
@@ -53,6 +56,7 @@ def build_dataset_page(
     days: Sequence[Day],
     refused: pd.DataFrame,
     *,
+    layouts: Mapping[str, Layout],
     settings: Settings,
     generated_at: datetime,
     software_version: str,
@@ -65,6 +69,7 @@ def build_dataset_page(
         index: its chips, in the order of the index, with `dataset_items.READ_COLUMNS`.
         days: its days with outcomes, in order.
         refused: what the gate measured of the targets that it refused (`dataset_days.REFUSED_COLUMNS`).
+        layouts: chip_id -> what is where on its sheet of pictures; none where it has no sheet.
         settings: today's; gives the gate's thresholds, the side of a chip and what splits go by.
         generated_at: when, aware.
         software_version: of s2chips.
@@ -75,7 +80,7 @@ def build_dataset_page(
     balance = build_balance(index)
     charts = {variable.name: variable for variable in balance}
     leakage = find_leakage(index, splits)
-    columns, chunks = build_columns(index), build_chunks(index)
+    columns, chunks = build_columns(index), build_chunks(index, {chip_id: sheet.name for chip_id, sheet in layouts.items()})
     files = {"columns": data_asset("columns", columns), **library_assets()}
     files |= {chunk.name: data_asset(chunk.name, chunk.data) for chunk in chunks}
     if leakage.vessels:
@@ -95,6 +100,8 @@ def build_dataset_page(
             "days": {day.day.isoformat(): _day_data(day) for day in days},
             "stages": [stage.label for stage in stages],
             "outcomes": {outcome: note.label for outcome, note in facts.OUTCOME_NOTES.items()},
+            "layouts": {sheet.name: sheet.to_json() for sheet in set(layouts.values())},
+            "suffixes": dict(zip(("tif", "quicklook", "json", "geojson"), layout.chip_artefacts("", _LINKED), strict=True)),
             "vessels": len(leakage.vessels),
             "side_px": settings.tiling.chip_size_px,
             "config_hash": settings.config_hash,

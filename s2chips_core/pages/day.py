@@ -1,41 +1,54 @@
-"""The page of a day: one HTML file that needs nothing else, neither a server nor the internet.
+"""The page of a day: one HTML file that opens from a folder or a server, without the internet.
 
-Here: what is on the page, and the door that reads a day and writes its page. Not here: what is counted (`day_summary`),
-pictures and refused targets one by one (`items`), words and formats (`facts`), the map (`day_map`),
-overpasses and captures (`overpasses`), how it looks and moves (`templates/`).
+Here: what is on the page, and the door that reads a day, makes the pictures of its chips, and writes its page. Not here:
+what is counted (`day_summary`), what the scripts get of chips and refused targets (`day_items`), words and formats
+(`facts`), the map (`day_map`), overpasses and captures (`overpasses`), the sheets of pictures (`views`, `view_files`), what
+all pages share (`shell`), how it looks and moves (`templates/`).
 
-Names of ships come from strangers. They reach the page through jinja2's autoescape, or as JSON that the script puts in as
-text; a Content-Security-Policy with the hashes of our own script and style stops whatever else might want to run.
+Up to 300 chips the page holds their quicklooks and can be sent to somebody alone; beyond, it shows the files of the dataset
+beside it, each when it is scrolled to. The larger pictures are files in either case: where they are not, the viewer says so.
 """
 
-import base64
-import hashlib
-import importlib.resources
+import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-import jinja2
 import pandas as pd
-from markupsafe import Markup
 
 from s2chips_core import layout, tables
+from s2chips_core.config import Settings
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts
 from s2chips_core.index.records import INDEX_SCHEMA, unique_chips
 from s2chips_core.pages import facts
+from s2chips_core.pages.day_items import MAX_INLINE_QUICKLOOKS, chip_items, refused_items
 from s2chips_core.pages.day_map import DayMap, build_map
 from s2chips_core.pages.day_summary import build_funnel, build_tiles, find_mismatches
-from s2chips_core.pages.items import MAX_FULL_QUICKLOOKS, chip_item, find_quicklook, refused_item
+from s2chips_core.pages.gate_bars import Limits
 from s2chips_core.pages.overpasses import STATUS_NOTES, DayOverpasses, build_overpasses, read_overpasses
+from s2chips_core.pages.shell import render_page
+from s2chips_core.pages.tracks import read_fixes
+from s2chips_core.pages.view_files import View, ViewsResult, refresh_views
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import Storage
 
+STYLES = ("page.css", "viewer.css")
+SCRIPTS = ("dom.js", "viewer.js", "day.js")
 _INDEX_HEAD_ROWS = 10
 
 _Row = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DayPage:
+    """What was written for a day."""
+
+    key: str
+    """Of the page."""
+    views: ViewsResult
 
 
 def build_report(
@@ -48,6 +61,9 @@ def build_report(
     generated_at: datetime,
     software_version: str,
     overpasses: DayOverpasses | None = None,
+    views: Mapping[str, View] | None = None,
+    limits: Limits | None = None,
+    fixes: Mapping[int, pd.DataFrame] | None = None,
     title: str | None = None,
     imagery_credit: str | None = None,
 ) -> bytes:
@@ -57,11 +73,15 @@ def build_report(
         day: the UTC day.
         outcomes: all its targets (`OUTCOME_SCHEMA`).
         index: the chips made from its AIS (`INDEX_SCHEMA`), wherever in time they were sensed.
-        quicklooks: chip_id -> JPEG, one pixel per chip pixel.
+        quicklooks: chip_id -> JPEG, one pixel per chip pixel: of all chips, or, where there are more than the page holds
+            (`MAX_INLINE_QUICKLOOKS`), of at least one for each `config_hash`, which tells how large the chips are.
         matches: its matches (`MATCH_SCHEMA`); gives the footprints of the scenes.
         generated_at: when, aware; passes whose window lies behind that and has no record are missed.
         software_version: of s2chips.
         overpasses: its plan and captures; None for a day of files only.
+        views: chip_id -> its sheet of pictures.
+        limits: of the gate, by configuration.
+        fixes: MMSI -> `time`, `lon`, `lat` of the ship, for its track.
         title: what to call the dataset, beside the date.
         imagery_credit: whose pixels these are; the notice that the Copernicus terms ask for when not given.
 
@@ -81,12 +101,13 @@ def build_report(
     for target in targets:
         if target["outcome"] == Outcome.CHIPPED:
             of_chip[target["chip_id"]].append(target)
-    full = len(chips) <= MAX_FULL_QUICKLOOKS
-    items = [chip_item(c, of_chip[c["chip_id"]], find_quicklook(quicklooks, c["chip_id"]), full=full) for c in chips]
-    items += [refused_item(number, target) for number, target in enumerate(refused, 1)]
-
     found = (Scene.from_json(text) for text in matched["scene"].drop_null().unique().to_pylist())
-    scenes = sorted({s.scene_id: s for s in found}.values(), key=lambda s: (s.mgrs_tile, s.scene_id))
+    by_id = {s.scene_id: s for s in found}
+    limits = limits or Limits({})
+    views = views or {}
+    items = chip_items(chips, of_chip, quicklooks=quicklooks, views=views, limits=limits, fixes=fixes or {})
+    items += refused_items(refused, by_id, limits)
+    scenes = sorted(by_id.values(), key=lambda s: (s.mgrs_tile, s.scene_id))
     day_map = _day_map(scenes, chips, refused)
     counts = Counter(Outcome(t["outcome"]) for t in targets)
     matched_keys = {
@@ -100,60 +121,66 @@ def build_report(
     credit = imagery_credit or f"Contains modified Copernicus Sentinel data {', '.join(map(str, years))}."
 
     section = None if overpasses is None else build_overpasses(day, overpasses, targets, generated_at)
-    style, script = _own_file("page.css"), _own_file("day.js")
-    page = (
-        _environment()
-        .get_template("day.html.j2")
-        .render(
-            day=day,
-            title=title,
-            generated=facts.time_text(generated_at.replace(microsecond=0)),
-            software_version=software_version,
-            credit=credit,
-            policy=_content_policy(style, script),
-            style=Markup(style),  # noqa: S704 - our own file
-            script=Markup(script),  # noqa: S704 - our own file
-            notes=facts.OUTCOME_NOTES,
-            targets=targets,
-            tiles=([section.tile] if section else []) + build_tiles(targets, chips, scenes),
-            overpasses=section,
-            status_notes=STATUS_NOTES,
-            stages=build_funnel(targets, matched_keys),
-            outcome_rows=[
-                (o, counts[o]) for o in sorted(counts, key=lambda o: (o != Outcome.CHIPPED, -counts[o], order[o]))
-            ],
-            widest=max(counts.values(), default=1),
-            warnings=[*(section.warnings if section else ()), *find_mismatches(targets, indexed, of_chip)],
-            synthetic=sum(t["ais_source"] == "synthetic" for t in targets),
-            items=items,
-            chip_count=len(chips),
-            full=full,
-            refused=list(zip(items[len(chips) :], refused, strict=True)),
-            day_map=day_map,
-            outcome_of={item["id"]: item["outcome"] for item in items},
-            labels={outcome: note.label for outcome, note in facts.OUTCOME_NOTES.items()},
-            index_head=_index_head(chips),
-            splits=sorted({c["split"] for c in chips}, key=lambda s: ("train", "val", "test", s).index(s)),
-            ship_types=sorted({item["type"] for item in items}, key=lambda t: (t == facts.NOT_SAID, t.casefold())),
-            text=facts,
-        )
+    return render_page(
+        "day.html.j2",
+        styles=STYLES,
+        scripts=SCRIPTS,
+        data={
+            "items": items,
+            "layouts": {view.layout.name: view.layout.to_json() for view in views.values()},
+            "labels": {outcome: note.label for outcome, note in facts.OUTCOME_NOTES.items()},
+        }
+        if targets
+        else None,
+        sources={"img-src": ["'self'"]},
+        day=day,
+        title=title,
+        generated=facts.time_text(generated_at.replace(microsecond=0)),
+        software_version=software_version,
+        credit=credit,
+        notes=facts.OUTCOME_NOTES,
+        targets=targets,
+        tiles=([section.tile] if section else []) + build_tiles(targets, chips, scenes),
+        overpasses=section,
+        status_notes=STATUS_NOTES,
+        stages=build_funnel(targets, matched_keys),
+        outcome_rows=[(o, counts[o]) for o in sorted(counts, key=lambda o: (o != Outcome.CHIPPED, -counts[o], order[o]))],
+        widest=max(counts.values(), default=1),
+        warnings=[*(section.warnings if section else ()), *find_mismatches(targets, indexed, of_chip)],
+        synthetic=sum(t["ais_source"] == "synthetic" for t in targets),
+        chip_count=len(chips),
+        refused=list(zip(items[len(chips) :], refused, strict=True)),
+        day_map=day_map,
+        outcome_of={item["id"]: item["outcome"] for item in items},
+        index_head=_index_head(chips),
+        splits=sorted({c["split"] for c in chips}, key=lambda s: ("train", "val", "test", s).index(s)),
+        ship_types=sorted({item["type"] for item in items}, key=lambda t: (t == facts.NOT_SAID, t.casefold())),
+        text=facts,
     )
-    return page.encode("utf-8")
 
 
 def write_report(
     day: date,
     *,
     storage: Storage,
+    settings: Settings,
     generated_at: datetime,
     software_version: str,
     title: str | None = None,
     imagery_credit: str | None = None,
-) -> str:
-    """Read what the dataset knows of an AIS day, and put its page; returns the page's key.
+    progress: Callable[[str], None] = lambda text: None,
+) -> DayPage:
+    """Read what the dataset knows of an AIS day, make the pictures of its chips that are missing, and put its page.
+
+    Args:
+        day: the UTC day.
+        storage: the dataset.
+        settings: its gate is known to be that of the chips which were made with this configuration.
+        generated_at, software_version, title, imagery_credit: see `build_report`.
+        progress: is told how far the pictures are.
 
     Raises:
-        StorageError: a table or a quicklook of the day is not there.
+        StorageError: a table, a chip or a quicklook of the day is not there, or a picture cannot be written.
         SchemaError: a table was written by another version.
     """
     with storage.lock(COMMIT_LOCK):
@@ -163,19 +190,20 @@ def write_report(
         keys = {layout.index_part(row["scene_datetime"].date(), day, row["source_id"]) for row in chipped}
         parts = [tables.read_arrow(storage, key, INDEX_SCHEMA) for key in sorted(keys) if storage.exists(key)]
         index = unique_chips(join_parts(parts))
-        pictures = {
-            chip_id: layout.chip_artefacts(path, ("_quicklook.jpg",))[0]
-            for chip_id, path in zip(index["chip_id"].to_pylist(), index["path"].to_pylist(), strict=True)
-        }
-        quicklooks = {chip_id: storage.get(key) for chip_id, key in pictures.items()}
-    overpasses = read_overpasses(storage, day)
+    chips = index.to_pylist()
+    limits = Limits({settings.config_hash: settings.gate})
+    scene_days = {moment.date() for moment in outcomes["scene_datetime"].dropna()} | {day}
+    views = refresh_views(chips, scene_days, storage=storage, limits=limits, progress=progress)
     page = build_report(
         day,
         outcomes=outcomes,
         index=tables.to_frame(index),
-        quicklooks=quicklooks,
+        quicklooks=_read_quicklooks(storage, chips),
         matches=matches,
-        overpasses=overpasses,
+        overpasses=read_overpasses(storage, day),
+        views=views.views,
+        limits=limits,
+        fixes=read_fixes(storage, day, sorted(set(outcomes["source_id"]))),
         generated_at=generated_at,
         software_version=software_version,
         title=title,
@@ -183,7 +211,13 @@ def write_report(
     )
     key = layout.report(day)
     storage.put(key, page)
-    return key
+    return DayPage(key=key, views=views)
+
+
+def _read_quicklooks(storage: Storage, chips: Sequence[_Row]) -> dict[str, bytes]:
+    """Those that the page needs: all that it holds, else one for each configuration."""
+    wanted = chips if len(chips) <= MAX_INLINE_QUICKLOOKS else {chip["config_hash"]: chip for chip in chips}.values()
+    return {chip["chip_id"]: storage.get(layout.chip_artefacts(chip["path"], ("_quicklook.jpg",))[0]) for chip in wanted}
 
 
 def _day_map(scenes: Sequence[Scene], chips: Sequence[_Row], refused: Sequence[_Row]) -> DayMap | None:
@@ -223,29 +257,3 @@ def _cell(value: object) -> str:
             return " ".join(_cell(v) for v in value)
         case _:
             return str(value)
-
-
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("s2chips_core.pages", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _own_file(name: str) -> str:
-    return (importlib.resources.files("s2chips_core.pages") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _content_policy(style: str, script: str) -> str:
-    """Nothing may be fetched, and nothing may run but our own script (CSP level 2, hash sources)."""
-
-    def digest(text: str) -> str:
-        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii") + "'"
-
-    return (
-        f"default-src 'none'; img-src data:; style-src {digest(style)}; script-src {digest(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )

@@ -176,21 +176,24 @@ def _ship(row: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
     return "Ship", facts
 
 
-def _gate(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        ("Cloud", share_text(row["qa_cloud_frac"])),
-        ("Land", share_text(row["qa_land_frac"])),
-        ("Water", share_text(row["qa_water_frac"])),
-        ("Nodata (whole chip)", share_text(row["qa_nodata_frac"])),
-    ]
-
-
 def _sources(targets: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     texts = []
     for target in targets:
         row = "" if target["row_number"] is None else f", row {target['row_number']}"
         texts.append(f"{target['source_id']}{row}{' (time inferred)' if target['time_inferred'] else ''}")
     return [("Source", "; ".join(dict.fromkeys(texts)))] if texts else []
+
+
+def _confirmation(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Whether the picture shows the ship; nothing for an index that does not judge it."""
+    if "confirmation" not in row:
+        return []
+    found = [("Seen in the picture", row["confirmation"] or "could not be judged")]
+    if row["confirmation_offset_m"] is not None:
+        found.append(("Brightest near by", f"{distance_text(row['confirmation_offset_m'])} from the expected hull"))
+    if row["confirmation_contrast"] is not None:
+        found.append(("Contrast", number_text(row["confirmation_contrast"], "", 1)))
+    return found
 
 
 def chip_facts(row: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> Facts:
@@ -217,6 +220,7 @@ def chip_facts(row: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> 
                 ("Method", _text(row["position_method"])),
                 ("Gap to nearest fix", duration_text(row["position_gap_s"])),
                 ("Sigma", distance_text(row["position_sigma_m"])),
+                *_confirmation(row),
                 ("AIS source", _text(row["ais_source"])),
                 *_sources(targets),
             ],
@@ -232,14 +236,6 @@ def chip_facts(row: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> 
                 ("BOA offset", f"{row['boa_offset_dn']} DN, from {_text(row['boa_offset_source'])}"),
                 ("Archive", f"{row['provider']}, {row['collection']}"),
                 ("Sibling scenes", ", ".join(siblings) if siblings else "none"),
-            ],
-        ),
-        (
-            "Gate",
-            [
-                ("Verdict", _text(row["gate_verdict"])),
-                *_gate(row),
-                ("Scene classification", "used" if row["scl_present"] else "not there"),
             ],
         ),
         (
@@ -278,7 +274,4 @@ def refusal_facts(row: Mapping[str, Any]) -> Facts:
     if row["scene_id"] is not None:
         scene = [("Scene", row["scene_id"]), ("Sensed", time_text(row["scene_datetime"]))]
         facts.append(("Scene", [*scene, ("Scene minus AIS", duration_text(row["dt_s"], signed=True))]))
-    gate = [(label, value) for label, value in _gate(row) if value != NOT_SAID]
-    if gate:
-        facts.append(("Gate", gate))
     return facts

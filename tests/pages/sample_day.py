@@ -1,4 +1,4 @@
-"""A made-up day for the tests of the report: targets, matches, index rows and quicklooks that fit together."""
+"""A made-up day for the tests of the pages: targets, matches, index rows, quicklooks and chips that fit together."""
 
 import dataclasses
 import io
@@ -11,12 +11,19 @@ import shapely
 from PIL import Image
 from pyproj import Transformer
 
-from s2chips_core import tables
+from s2chips_core import layout, tables
+from s2chips_core.chips.artefacts import encode_geotiff, encode_masks
+from s2chips_core.chips.chip import Chip, CutRequest
+from s2chips_core.chips.gate import GateNumbers, GateVerdict
+from s2chips_core.chips.identity import fingerprint
+from s2chips_core.config import Settings
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_core.scenes.scene import Scene
+from s2chips_core.storage import Storage
 
+SETTINGS = Settings.model_validate({"satellite_tracking": {"tiles": ["30STF"]}})
 DAY = date(2025, 10, 27)
 GENERATED_AT = datetime(2025, 10, 31, 6, 0, 5, tzinfo=UTC)
 SENSED = datetime(2025, 10, 27, 11, 4, 22, 123000, tzinfo=UTC)
@@ -50,11 +57,65 @@ def sea_jpeg(seed: int, size_px: int = 256) -> bytes:
     return sink.getvalue()
 
 
+def utm_of(lon: float, lat: float) -> tuple[int, Transformer, float, float]:
+    """EPSG code of the UTM zone there, the way into it, x and y."""
+    epsg = (32600 if lat >= 0 else 32700) + int((lon + 180) // 6) % 60 + 1
+    to_utm = Transformer.from_crs(4326, epsg, always_xy=True)
+    return epsg, to_utm, *to_utm.transform(lon, lat)
+
+
+def transform_of(lon: float, lat: float, size_px: int = 256) -> list[float]:
+    """Of the chip whose pixel (size/2, size/2) holds that place."""
+    _, _, x, y = utm_of(lon, lat)
+    half = size_px // 2
+    return [10.0, 0.0, 10.0 * (x // 10 - half), 0.0, -10.0, 10.0 * (-(-y // 10) + half)]
+
+
+def sea_chip(
+    seed: int, *, bands: tuple[str, ...] = ("B02", "B03", "B04", "B08"), masks: bool = False, size_px: int = 256
+) -> Chip:
+    """Sea with a bright hull in the middle, and a strip of land at the left edge."""
+    random = np.random.default_rng(seed)
+    dn = random.normal(600, 25, (len(bands), size_px, size_px)) - 90 * np.arange(len(bands))[:, None, None]
+    middle, shore = size_px // 2, size_px // 16
+    dn[:, middle - 8 : middle + 9, middle - 2 : middle + 3] = 2400
+    dn[:, :, :shore] = np.where(np.array(bands) == "B08", 3000, 900)[:, None, None]
+    scl = np.full((size_px, size_px), 6, np.uint8)
+    scl[:, :shore] = 4
+    land = (scl == 4).astype(np.uint8)
+    return Chip(
+        request=CutRequest(target_id="t", mmsi=1, lat=36.0, lon=-5.4, chip_id="0" * 16),
+        bands=bands,
+        reflectance=(np.clip(np.rint(dn), 1, 10_000) / 10_000).astype(np.float32),
+        epsg=32630,
+        transform=(10.0, 0.0, 199980.0, 0.0, -10.0, 4000020.0),
+        footprint={},
+        numbers=GateNumbers(),
+        verdict=GateVerdict.PASS,
+        boa_offset_dn=0,
+        boa_offset_source="flag",
+        scl_present=True,
+        masks=np.stack([np.zeros_like(scl), land, 1 - land, np.ones_like(scl), scl]) if masks else None,
+    )
+
+
+def put_day(storage: Storage, day: "ReportDay", *, masks: bool = False) -> None:
+    """The tables of a day, and of each chip the quicklook, the `.tif` and, if wanted, the masks."""
+    tables.write_table(storage, layout.outcomes(DAY), day.outcomes, OUTCOME_SCHEMA)
+    tables.write_table(storage, layout.matches(DAY), day.matches, MATCH_SCHEMA)
+    tables.write_table(storage, layout.index_part(DAY, DAY, "capture"), day.index, INDEX_SCHEMA)
+    chip = sea_chip(1, masks=masks)
+    tif = encode_geotiff(chip, tags={}, geotiff="gtiff", compression="deflate")
+    for row in day.index.itertuples():
+        storage.put(row.path.replace(".tif", "_quicklook.jpg"), day.quicklooks[row.chip_id])
+        if masks:
+            storage.put(row.path.replace(".tif", "_masks.tif"), encode_masks(chip))
+        storage.put(row.path, tif)
+
+
 def square(lon: float, lat: float) -> Any:
     """The outline of a 2.56 km chip around a place, longitudes in [-180, 180], not cut at 180 degrees."""
-    zone = int((lon + 180) // 6) % 60 + 1
-    to_utm = Transformer.from_crs(4326, (32600 if lat >= 0 else 32700) + zone, always_xy=True)
-    x, y = to_utm.transform(lon, lat)
+    _, to_utm, x, y = utm_of(lon, lat)
     corners = [(x - 1280, y + 1280), (x - 1280, y - 1280), (x + 1280, y - 1280), (x + 1280, y + 1280)]
     return shapely.Polygon([to_utm.transform(*corner, direction="INVERSE") for corner in corners])
 
@@ -138,6 +199,7 @@ def make_day(
                 "outcome": str(outcome),
                 **(at if has_scene else {}),
                 **(measured if gated else {}),
+                "fingerprint": _fingerprint(scene, north, east) if has_scene else None,
                 "chip_id": chip_id if outcome is Outcome.CHIPPED else None,
             }
         )
@@ -160,8 +222,8 @@ def make_day(
                 "bands": ["B02", "B03", "B04", "B08"],
                 "has_swir": False,
                 "position_gap_s": 14.0,
-                "epsg": 32630,
-                "transform": [10.0, 0.0, 199980.0, 0.0, -10.0, 4000020.0],
+                "epsg": utm_of(east, north)[0],
+                "transform": transform_of(east, north),
                 "mgrs_tile": "30STF",
                 "platform": "S2B",
                 "datatake": scene.datatake_id,
@@ -180,7 +242,7 @@ def make_day(
                 "fingerprint": "f",
                 "created_at": GENERATED_AT,
                 "software_version": "0.1.0",
-                "config_hash": "0123456789abcdef",
+                "config_hash": SETTINGS.config_hash,
                 "bbox": dict(zip(("xmin", "ymin", "xmax", "ymax"), shape.bounds, strict=True)),
                 "geometry": shape.wkb,
             }
@@ -190,6 +252,17 @@ def make_day(
         index=_frame(index, INDEX_SCHEMA),
         matches=_frame(matches, MATCH_SCHEMA),
         quicklooks=quicklooks,
+    )
+
+
+def _fingerprint(scene: Scene, lat: float, lon: float) -> str:
+    return fingerprint(
+        config_hash=SETTINGS.config_hash,
+        scene_id=scene.scene_id,
+        revision=scene.revision,
+        processing_baseline=scene.processing_baseline,
+        lat=lat,
+        lon=lon,
     )
 
 

@@ -6,16 +6,20 @@ import json
 import re
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from s2chips_core import layout, tables
+from s2chips_core.ais.fixes import FIX_SCHEMA
+from s2chips_core.ais.snapshots import write_snapshots
 from s2chips_core.errors import InputError, SchemaError, StorageError
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
 from s2chips_core.index.records import INDEX_SCHEMA
-from s2chips_core.pages.day import build_report, write_report
-from s2chips_core.scenes.matches import MATCH_SCHEMA
+from s2chips_core.pages.day import SCRIPTS, build_report, write_report
+from s2chips_core.pages.day_items import MAX_INLINE_QUICKLOOKS
+from s2chips_core.pages.gate_bars import Limits
 from s2chips_core.storage import LocalStorage
-from tests.pages.sample_day import DAY, GENERATED_AT, ReportDay, make_day
+from tests.pages.sample_day import DAY, GENERATED_AT, SETTINGS, ReportDay, make_day, put_day
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -86,7 +90,7 @@ def test_names_of_ships_stay_text() -> None:
     day.outcomes["detail"] = HOSTILE
     day.outcomes["ship_type"] = HOSTILE
     page = read(day)
-    assert page.count("script") == 2, "the data and our own script, nothing else"
+    assert page.count("script") == 1 + len(SCRIPTS), "the data and our own scripts, nothing else"
     assert page.count("img") == 0
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     assert {item["name"] for item in page.items} == set(HOSTILE)
@@ -94,7 +98,7 @@ def test_names_of_ships_stay_text() -> None:
     assert "{{ 7 * 7 }}" in page.text
 
 
-def test_the_page_needs_nothing_else() -> None:
+def test_the_page_loads_nothing_but_its_pictures() -> None:
     page = build_report(DAY, **make_day().arguments(), **MADE)
     reader = Reader(page)
     for tag, attributes in reader.tags:
@@ -105,7 +109,11 @@ def test_the_page_needs_nothing_else() -> None:
     style = page.decode().partition("<style>")[2].partition("</style>")[0]
     assert "url(" not in style
     assert "@import" not in style
-    assert not re.search(r"\beval\(|new Function|innerHTML|document\.write|fetch\(|XMLHttpRequest", reader.scripts[1])
+    policy = next(a["content"] for tag, a in reader.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; img-src data: 'self'; style-src 'sha256-")
+    for script in reader.scripts[1:]:
+        assert not re.search(r"\beval\(|new Function|innerHTML|document\.write|fetch\(|XMLHttpRequest", script)
 
 
 def test_the_same_day_makes_the_same_bytes() -> None:
@@ -170,23 +178,67 @@ def test_title_and_credit() -> None:
     assert "Contains modified Copernicus Sentinel data 2025." in read(make_day()).text
 
 
-def put_day(storage: LocalStorage, day: ReportDay) -> None:
-    tables.write_table(storage, layout.outcomes(DAY), day.outcomes, OUTCOME_SCHEMA)
-    tables.write_table(storage, layout.matches(DAY), day.matches, MATCH_SCHEMA)
-    tables.write_table(storage, layout.index_part(DAY, DAY, "capture"), day.index, INDEX_SCHEMA)
-    for row in day.index.itertuples():
-        storage.put(row.path.replace(".tif", "_quicklook.jpg"), day.quicklooks[row.chip_id])
-
-
 def test_write_report_reads_the_day_from_the_dataset(storage: LocalStorage) -> None:
-    day = make_day(chips=4, refused=3)
+    day = make_day(chips=4, refused=13)
     put_day(storage, day)
     # Sensed on the same day, but made from the AIS of another: not of this page.
     other = make_day(chips=6, refused=0).index.iloc[4:]
     tables.write_table(storage, layout.index_part(DAY, DAY.replace(day=26), "capture"), other, INDEX_SCHEMA)
-    key = write_report(DAY, storage=storage, **MADE)
-    assert key == "reports/report_20251027.html"
-    assert storage.get(key) == build_report(DAY, **day.arguments(), **MADE)
+    written = write_report(DAY, storage=storage, settings=SETTINGS, **MADE)
+    assert written.key == "reports/report_20251027.html"
+    assert (written.views.made, written.views.kept, written.views.removed) == (4, 0, 0)
+    limits = Limits({SETTINGS.config_hash: SETTINGS.gate})
+    expected = build_report(DAY, **day.arguments(), **MADE, views=written.views.views, limits=limits)
+    assert storage.get(written.key) == expected
+    items = Reader(expected).items
+    assert [item["views"]["src"] for item in items[:4]] == [f"views/20251027/{n:016x}.jpg" for n in range(4)]
+    assert all(storage.exists(f"reports/{item['views']['src']}") for item in items[:4])
+    layouts = json.loads(Reader(expected).scripts[0])["layouts"]
+    assert [panel["name"] for panel in layouts[items[0]["views"]["layout"]]["panels"]][:3] == ["natural", "nir", "ndwi"]
+    bars = {bar["label"]: bar for bar in items[0]["gate"]["bars"]}
+    assert (bars["Water"]["value"], bars["Water"]["limit"], bars["Water"]["holds"]) == (0.97, 0.5, True)
+    # Only a target that was measured has bars; it was refused by limits that its fingerprint tells.
+    refused = {item["outcome"]: item for item in items[4:]}
+    assert refused["no_scene"]["gate"] is None
+    assert refused["gate_cloud"]["gate"]["bars"][0]["limit"] == SETTINGS.gate.max_cloud_center_frac
+
+
+def test_limits_of_another_configuration_are_not_guessed(storage: LocalStorage) -> None:
+    put_day(storage, make_day(chips=1, refused=13))
+    other = SETTINGS.override({"gate": {"min_water_center_frac": 0.7, "ndwi_water_thresh": 0.2}})
+    written = write_report(DAY, storage=storage, settings=other, **MADE)
+    items = {item["outcome"]: item for item in Reader(storage.get(written.key)).items}
+    for outcome in ("chipped", "gate_cloud"):
+        bars = items[outcome]["gate"]["bars"]
+        assert {(bar["limit"], bar["holds"]) for bar in bars} == {(None, None)}
+        assert any("not known" in note for note in items[outcome]["gate"]["notes"])
+    assert {view.layout.ndwi_water_thresh for view in written.views.views.values()} == {None}
+
+
+def test_the_track_of_a_ship_is_in_the_pixels_of_its_chip(storage: LocalStorage) -> None:
+    day = make_day(chips=2, refused=0)
+    put_day(storage, day)
+    chip = day.index.iloc[0]
+    fixes = pd.DataFrame(
+        {
+            "mmsi": chip["mmsi"],
+            "time": [chip["scene_datetime"] + pd.Timedelta(seconds=s) for s in (-60, 60)],
+            "lat": [chip["lat"] - 0.002, chip["lat"] + 0.002],
+            "lon": chip["lon"],
+            "ais_source": "aisstream",
+            "tile_id": "30STF",
+        }
+    )
+    write_snapshots(storage, DAY, tables.to_frame(tables.conform(fixes, FIX_SCHEMA, "fixes")), metadata=None)
+    items = Reader(storage.get(write_report(DAY, storage=storage, settings=SETTINGS, **MADE).key)).items
+    (south, north), other = items[0]["track"], items[1]["track"]
+    assert other == []
+    assert (south[2], north[2]) == ("11:03:22", "11:05:22")
+    # 0.004 degrees of latitude are 444 m: the track passes through the ship's place, upwards.
+    assert south[1] - north[1] == pytest.approx(44.4, abs=0.2)
+    middle = [(south[n] + north[n]) / 2 for n in (0, 1)]
+    assert middle == pytest.approx(items[0]["place"]["at"], abs=0.1)
+    assert [int(value) for value in items[0]["place"]["at"]] == [128, 128]
 
 
 def test_write_report_follows_chips_to_the_day_of_their_scene(storage: LocalStorage) -> None:
@@ -199,15 +251,29 @@ def test_write_report_follows_chips_to_the_day_of_their_scene(storage: LocalStor
     put_day(storage, day)
     storage.delete(layout.index_part(DAY, DAY, "capture"))
     tables.write_table(storage, layout.index_part(DAY.replace(day=28), DAY, "capture"), day.index, INDEX_SCHEMA)
-    items = Reader(storage.get(write_report(DAY, storage=storage, **MADE))).items
+    written = write_report(DAY, storage=storage, settings=SETTINGS, **MADE)
+    items = Reader(storage.get(written.key)).items
+    assert [item["views"]["src"].split("/")[1] for item in items] == ["20251028"] * 2
     assert sum(item["picture"] is not None for item in items) == 2
 
 
 def test_write_report_says_what_is_missing(storage: LocalStorage) -> None:
     with pytest.raises(StorageError, match=re.escape("outcomes/20251027.parquet")):
-        write_report(DAY, storage=storage, **MADE)
+        write_report(DAY, storage=storage, settings=SETTINGS, **MADE)
     day = make_day(chips=1, refused=0)
     put_day(storage, day)
     storage.delete(day.index["path"][0].replace(".tif", "_quicklook.jpg"))
     with pytest.raises(StorageError, match=r"_quicklook\.jpg"):
-        write_report(DAY, storage=storage, **MADE)
+        write_report(DAY, storage=storage, settings=SETTINGS, **MADE)
+
+
+def test_beyond_the_cap_quicklooks_are_linked() -> None:
+    day = make_day(chips=MAX_INLINE_QUICKLOOKS + 1, refused=0)
+    one = dataclasses.replace(day, quicklooks=dict(list(day.quicklooks.items())[:1]))
+    items = read(one).items
+    assert {item["picture"] for item in items} == {
+        "../" + path.replace(".tif", "_quicklook.jpg") for path in day.index["path"]
+    }
+    assert {item["side_px"] for item in items} == {256}
+    with pytest.raises(InputError, match="quicklook of chip"):
+        read(dataclasses.replace(day, quicklooks={}))

@@ -11,7 +11,7 @@ from s2chips_core.ais.capture_record import write_record
 from s2chips_core.errors import SchemaError
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.overpasses.plan_files import write_day
-from s2chips_core.pages.day import build_report, write_report
+from s2chips_core.pages.day import SCRIPTS, build_report, write_report
 from s2chips_core.pages.overpasses import (
     LONGEST_LINGER_S,
     MAX_ROWS,
@@ -22,8 +22,8 @@ from s2chips_core.pages.overpasses import (
 )
 from s2chips_core.storage import LocalStorage
 from tests.pages.overpass_day import NOW, PASS, capture_of, make_overpasses, plan_frame, planned, recorded, window_of
-from tests.pages.sample_day import make_day
-from tests.pages.test_day import Reader, put_day
+from tests.pages.sample_day import SETTINGS, make_day, put_day
+from tests.pages.test_day import Reader
 
 DAY = PASS.date()
 HOSTILE = "</svg><script>alert(1)</script>\" onload='x"
@@ -172,7 +172,7 @@ def test_texts_of_others_stay_text() -> None:
     passes = known.passes.assign(satellite=HOSTILE, source=HOSTILE, imaging=HOSTILE)
     swaths = [dataclasses.replace(swath, satellite=HOSTILE, source=HOSTILE) for swath in known.swaths]
     page, _ = page_of(dataclasses.replace(known, passes=passes, captures=(capture,), notes=(HOSTILE,), swaths=swaths))
-    assert page.count("script") == 2, "the data and our own script, nothing else"
+    assert page.count("script") == 1 + len(SCRIPTS), "the data and our own scripts, nothing else"
     assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
     assert not any("style" in attributes for _, attributes in page.tags), "an inline style would break the policy"
     assert HOSTILE in page.text
@@ -190,8 +190,8 @@ def test_the_report_reads_plan_swaths_notes_and_captures(storage: LocalStorage) 
     assert there is not None
     assert (len(there.passes), len(there.swaths), tuple(there.notes)) == (5, 1, known.notes)
     put_day(storage, make_day(chips=2, refused=0))
-    key = write_report(DAY, storage=storage, generated_at=NOW, software_version="0.1.0")
-    page = Reader(storage.get(key))
+    written = write_report(DAY, storage=storage, settings=SETTINGS, generated_at=NOW, software_version="0.1.0")
+    page = Reader(storage.get(written.key))
     assert "2 of 5 passes were missed" in page.text
     storage.put(layout.plan(DAY), tables.parquet_bytes(tables.conform(known.passes, PLAN_SCHEMA, "p").drop(["tile_id"])))
     with pytest.raises(SchemaError, match="tile_id"):

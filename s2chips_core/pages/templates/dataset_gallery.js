@@ -92,7 +92,7 @@ function card(chip) {
   const length = row.length_m === null ? "" : ` · ${Math.round(row.length_m)} m`;
   const day = dateText(row.scene_datetime), line = `${textOf("tile", chip)}, ${day}`;
   return el("li", {}, el("button", { type: "button", class: "card", "data-chip": chip },
-    el("span", { class: "thumb" }, picture(`${row.stem}_quicklook.jpg`, name, line)),
+    el("span", { class: "thumb" }, picture(row.stem + page.suffixes.quicklook, name, line)),
     el("span", { class: "words" }, el("b", {}, el("bdi", {}, name)), el("span", {}, el("bdi", {}, textOf("type", chip)), length),
       el("span", { class: "tail" }, el("span", {}, day), el("span", { class: `badge s-${split}` }, split)))));
 }

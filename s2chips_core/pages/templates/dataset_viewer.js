@@ -49,9 +49,10 @@ function itemOf(chip) {
   return {
     id: `chip-${row.chip_id}`, chip, outcome: "chipped", split, type, name: nameOf(chip), mmsi: ship[1][1],
     line: `${textOf("tile", chip)} · ${new Date(row.scene_datetime).toISOString().slice(0, 16).replace("T", " ")}`,
-    picture: `${row.stem}_quicklook.jpg`, side_px: SIDE_PX, pixel_m: PIXEL_M, views: null,
+    picture: row.stem + page.suffixes.quicklook, side_px: SIDE_PX, pixel_m: PIXEL_M,
+    views: row.views === null ? null : { src: `${row.views_folder}/${row.chip_id}.jpg`, layout: row.views },
     place: { at, sigma_m: row.position_sigma_m }, hull: hullOf(row, at), length_m: row.length_m, labels: [], track: [], gate: gateOf(row, chip),
-    files: [["GeoTIFF", `${row.stem}.tif`], ["Quicklook", `${row.stem}_quicklook.jpg`], ["Sidecar", `${row.stem}.json`], ["Footprint", `${row.stem}.geojson`],
+    files: [...[["GeoTIFF", "tif"], ["Quicklook", "quicklook"], ["Sidecar", "json"], ["Footprint", "geojson"]].map(([label, kind]) => [label, row.stem + page.suffixes[kind]]),
       ...(report ? [["On the page of its day", `${report}#chip-${row.chip_id}`]] : [])],
     facts: [
       ["Ship", [...ship, ...confirmed, ...vessels]],
@@ -76,7 +77,7 @@ function prepare(item) {
   if (at >= 0) loadRows(found.slice(Math.max(0, at - 20), at + 20)).catch(() => {});
 }
 
-const viewer = $("viewer") && createViewer({ layouts: {}, neighbour, shown: prepare });
+const viewer = $("viewer") && createViewer({ layouts: page.layouts, neighbour, shown: prepare });
 
 async function openChip(chip) {
   try {

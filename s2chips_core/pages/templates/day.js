@@ -1,29 +1,11 @@
-// The page's own script: gallery, filters, dialog, map. Text goes in as text, never as markup.
+// The day's own script: gallery, filters, map. The larger view of a chip is viewer.js.
 "use strict";
 (() => {
   const PAGE = 60, ROWS = 100;
   const EARTH_KM = 6378.137; // radius of Web Mercator's sphere
-  const { items, full, labels } = JSON.parse(document.getElementById("data").textContent);
+  const { items, layouts, labels } = JSON.parse(document.getElementById("data").textContent);
   const byId = new Map(items.map((item, place) => [item.id, place]));
   const $ = (id) => document.getElementById(id);
-  const SVG = "http://www.w3.org/2000/svg";
-
-  function el(name, attributes = {}, ...children) {
-    const node = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.append(...children);
-    return node;
-  }
-  function svg(name, attributes = {}, ...children) {
-    const node = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.append(...children);
-    return node;
-  }
-  const mark = (outcome) => svg("svg", { class: `mark o-${outcome}`, viewBox: "-8 -8 16 16", "aria-hidden": "true" }, svg("use", { href: `#mark-${outcome}` }));
-  const count = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
-  const source = (item) => `data:image/jpeg;base64,${item.picture}`;
-
   // ---- filters and gallery
 
   const controls = { outcome: $("filter-outcome"), split: $("filter-split"), type: $("filter-type"), text: $("filter-text") };
@@ -40,7 +22,7 @@
     const words = el("span", { class: "words" }, el("b", {}, el("bdi", {}, item.name)));
     const thumb = el("span", { class: "thumb" });
     if (item.picture !== null) {
-      thumb.append(el("img", { alt: `Sentinel-2 chip of ${item.name}, ${item.line}`, width: 256, height: 256, decoding: "async", src: source(item) }));
+      thumb.append(el("img", { alt: `Sentinel-2 chip of ${item.name}, ${item.line}`, width: 256, height: 256, loading: "lazy", decoding: "async", src: item.picture }));
       words.append(el("span", {}, el("bdi", {}, item.type)), el("span", { class: "tail" }, el("span", {}, item.line), el("span", { class: "badge" }, item.split)));
     } else {
       thumb.append(mark(item.outcome));
@@ -112,82 +94,25 @@
     });
   }
 
-  // ---- dialog
+  // ---- the larger view
 
-  const dialog = $("detail");
-  let current = null;
-
-  function shipLayer(item) {
-    const side = item.side_px, middle = Math.floor(side / 2) + 0.5; // the ship's pixel is (side / 2, side / 2), counted from 0
-    const layer = svg("svg", { viewBox: `0 0 ${side} ${side}`, "aria-hidden": "true", id: "ship" });
-    const draw = (make) => layer.append(make("ship under"), make("ship"));
-    if (item.length_m && item.heading_deg !== null) {
-      const long = item.length_m / item.pixel_m, wide = (item.width_m || item.length_m / 6) / item.pixel_m;
-      draw((name) => svg("rect", { class: name, x: -wide / 2, y: -long / 2, width: wide, height: long, transform: `translate(${middle} ${middle}) rotate(${item.heading_deg})` }));
-    }
-    const inner = Math.max(12, (item.length_m || 0) / item.pixel_m / 2 + 4), outer = inner + 8;
-    const cross = [[0, -1], [1, 0], [0, 1], [-1, 0]].map(([x, y]) => `M${middle + x * inner} ${middle + y * inner}L${middle + x * outer} ${middle + y * outer}`).join("");
-    draw((name) => svg("path", { class: name, d: cross }));
-    return layer;
+  function neighbour(item, by) {
+    const at = found.indexOf(byId.get(item.id));
+    return at < 0 || found[at + by] === undefined ? null : items[found[at + by]];
   }
-
-  function showScale(item) {
-    const zoom = Number($("zoom").value), acrossM = item.side_px * item.pixel_m / zoom;
-    const barM = [2000, 1000, 500, 200, 100, 50, 20, 10].find((m) => m <= acrossM / 3) || 10;
-    $("scale").firstElementChild.textContent = barM >= 1000 ? `${barM / 1000} km` : `${barM} m`;
-    $("scale").lastElementChild.style.width = `${100 * barM / acrossM * $("scale").parentElement.clientWidth / 100}px`;
-  }
-
-  function showLook() {
-    $("zoomed").className = `zoomed x${$("zoom").value}${$("pixelated").checked ? " crisp" : ""}`;
-    $("ship")?.toggleAttribute("hidden", !$("show-ship").checked);
-    if (current !== null && items[current].picture !== null) showScale(items[current]);
-  }
-
-  function open(place) {
-    const item = items[place];
-    current = place;
-    $("detail-title").replaceChildren(mark(item.outcome), " ", el("bdi", {}, item.name));
-    const pictured = item.picture !== null;
-    $("view").hidden = !pictured;
-    $("view").parentElement.classList.toggle("plain", !pictured);
-    $("zoomed").replaceChildren();
-    if (pictured) $("zoomed").append(el("img", { alt: `Sentinel-2 chip of ${item.name}, ${item.line}, the ship at its centre`, src: source(item) }), shipLayer(item));
-    $("files").replaceChildren(...item.files.map(([label, href]) => el("a", { href, target: "_blank", rel: "noopener" }, label)));
-    if (pictured && !full) $("files").append("The picture is a thumbnail; the quicklook's file has every pixel.");
-    $("facts").replaceChildren(...item.facts.map(([title, facts]) =>
-      el("section", {}, el("h3", {}, title), el("dl", {}, ...facts.flatMap(([label, value]) => [el("dt", {}, label), el("dd", {}, el("bdi", {}, value))])))));
-    const at = found.indexOf(place);
-    $("previous").disabled = at <= 0;
-    $("next").disabled = at < 0 || at === found.length - 1;
-    if (!dialog.open) dialog.showModal();
-    dialog.querySelector(".body").scrollTop = 0;
-    showLook();
-    for (const node of document.querySelectorAll("#footprints .lit")) node.classList.remove("lit");
-    document.querySelector(`#footprints [data-id="${item.id}"]`)?.classList.add("lit");
-  }
-
-  function step(by) {
-    const at = found.indexOf(current) + by;
-    if (current !== null && at - by >= 0 && at >= 0 && at < found.length) open(found[at]);
-  }
-
-  const openById = (id) => { if (byId.has(id)) open(byId.get(id)); };
+  const viewer = createViewer({
+    layouts,
+    neighbour,
+    shown(item) {
+      for (const node of document.querySelectorAll("#footprints .lit")) node.classList.remove("lit");
+      document.querySelector(`#footprints [data-id="${item.id}"]`)?.classList.add("lit");
+    },
+  });
+  const openById = (id) => { if (byId.has(id)) viewer.open(items[byId.get(id)]); };
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-open]");
     if (opener) openById(opener.dataset.open);
   });
-  for (const id of ["show-ship", "pixelated", "zoom"]) $(id).addEventListener("input", showLook);
-  $("previous").addEventListener("click", () => step(-1));
-  $("next").addEventListener("click", () => step(1));
-  $("close").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-  dialog.addEventListener("keydown", (event) => {
-    if (event.target.closest("select")) return;
-    if (event.key === "ArrowLeft") step(-1);
-    if (event.key === "ArrowRight") step(1);
-  });
-  addEventListener("resize", () => { if (dialog.open) showLook(); });
 
   // ---- map: the view is a centre and a resolution, in the kilometres of day_map.py
 
