@@ -18,7 +18,7 @@ CHIPPING_TAGS = {KIND_TAG: CHIPPING_KIND}
 
 
 def build_jobs() -> list[Any]:
-    """The asset jobs of one day, and `index_tiles`: what is of the whole dataset is made once, after the days that feed it."""
+    """The asset jobs of one day, and `index_tiles`: what is of all days is made once, after the days that feed it."""
     return [
         dg.define_asset_job(
             "plan_overpasses",

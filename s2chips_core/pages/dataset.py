@@ -16,6 +16,7 @@ from s2chips_core.pages.dataset_days import read_days
 from s2chips_core.pages.dataset_items import READ_COLUMNS
 from s2chips_core.pages.dataset_page import build_dataset_page
 from s2chips_core.pages.view_files import read_layouts
+from s2chips_core.pages.views import Layout
 from s2chips_core.storage import Storage
 
 LOCK = "dataset-page"
@@ -67,7 +68,7 @@ def write_dataset_page(
     with storage.lock(LOCK):
         index = tables.to_frame(tables.read_arrow(storage, layout.tiles_index(), read))
         days, refused = read_days(storage)
-        layouts = {}
+        layouts: dict[str, Layout] = {}
         for scene_day in index["scene_datetime"].dt.date.unique():
             layouts |= read_layouts(storage, scene_day)
         page = build_dataset_page(

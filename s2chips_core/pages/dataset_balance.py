@@ -4,9 +4,12 @@ Here: counting, and what stands out. Not here: vessels in more than one split (`
 """
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from s2chips_core.pages import facts
@@ -75,8 +78,7 @@ def build_balance(index: pd.DataFrame) -> list[Variable]:
     months = index["scene_datetime"].dt.strftime("%Y-%m")
     centres = index.groupby("mgrs_tile")[["lat", "lon"]].median()
     places = {
-        str(tile): near_text(lat, lon)
-        for tile, lat, lon in zip(centres.index, centres["lat"], centres["lon"], strict=True)
+        str(tile): near_text(lat, lon) for tile, lat, lon in zip(centres.index, centres["lat"], centres["lon"], strict=True)
     }
     of = index["split"]
     lengths, length_ranges = _binned(index["length_m"], LENGTH_EDGES_M, "m")
@@ -96,7 +98,7 @@ def present_splits(split: "pd.Series[str]") -> tuple[str, ...]:
     return tuple(s for s in SPLITS if s in found) + tuple(sorted(found - set(SPLITS)))
 
 
-def adjusted_residuals(counts: np.ndarray) -> np.ndarray:
+def adjusted_residuals(counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """How far each cell of a contingency table is from independence, in standard deviations.
 
     (observed - expected) / sqrt(expected · (1 - row share) · (1 - column share)), Haberman 1973. A cell without any spread
@@ -111,7 +113,9 @@ def adjusted_residuals(counts: np.ndarray) -> np.ndarray:
     rows, cols = counts.sum(1, keepdims=True), counts.sum(0, keepdims=True)
     expected = rows * cols / total
     spread = np.sqrt(expected * (1 - rows / total) * (1 - cols / total))
-    return np.divide(counts - expected, spread, out=np.zeros(counts.shape), where=spread > 0)
+    zeros = np.zeros(counts.shape, np.float64)
+    np.divide(counts - expected, spread, out=zeros, where=spread > 0)
+    return zeros
 
 
 def near_text(lat: float, lon: float) -> str:
@@ -121,7 +125,7 @@ def near_text(lat: float, lon: float) -> str:
 
 def range_labels(edges: Sequence[float], unit: str) -> list[str]:
     """`under 25 m`, `25–50 m`, …, `300 m or more`."""
-    inner = [f"{low:g}–{high:g} {unit}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    inner = [f"{low:g}–{high:g} {unit}" for low, high in itertools.pairwise(edges)]
     return [f"under {edges[0]:g} {unit}", *inner, f"{edges[-1]:g} {unit} or more"]
 
 
@@ -167,7 +171,9 @@ def _variable(
     return Variable(name=name, title=title, splits=splits, shown=tuple(shown), categories=tuple(categories))
 
 
-def _categories(labels: Sequence[str], counts: np.ndarray, all_counts: np.ndarray, notes: dict[str, str]) -> list[Category]:
+def _categories(
+    labels: Sequence[str], counts: npt.NDArray[Any], all_counts: npt.NDArray[Any], notes: dict[str, str]
+) -> list[Category]:
     by_split, total = all_counts.sum(0), all_counts.sum()
     marked = (np.abs(adjusted_residuals(counts)) > STANDS_OUT) & (counts.sum(1, keepdims=True) >= STANDS_OUT_CHIPS)
     shares = np.divide(counts, by_split, out=np.zeros(counts.shape), where=by_split > 0)

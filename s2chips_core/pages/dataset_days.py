@@ -98,8 +98,8 @@ def read_days(storage: Storage) -> tuple[list[Day], pd.DataFrame]:
 
 def count_outcomes(frame: pd.DataFrame) -> dict[tuple[Outcome, bool], int]:
     """Targets of a frame with `outcome` and `fingerprint`: what was decided of a matched scene has a fingerprint."""
-    counted = frame.groupby([frame["outcome"], frame["fingerprint"].notna()]).size()
-    return {(Outcome(outcome), bool(matched)): int(count) for (outcome, matched), count in counted.items()}
+    pairs = zip(frame["outcome"], frame["fingerprint"].notna(), strict=True)
+    return {(Outcome(outcome), bool(matched)): count for (outcome, matched), count in Counter(pairs).items()}
 
 
 def funnel_of_days(days: Iterable[Day]) -> tuple[Stage, ...]:
@@ -131,9 +131,7 @@ def build_months(days: Sequence[Day]) -> list[Month]:
             Month(
                 year=year,
                 month=month,
-                weeks=tuple(
-                    tuple(None if d.month != month else by_date.get(d, d.day) for d in week) for week in weeks
-                ),
+                weeks=tuple(tuple(None if d.month != month else by_date.get(d, d.day) for d in week) for week in weeks),
                 chips=sum(day.chips for day in of_month),
                 targets=sum(day.targets for day in of_month),
             )

@@ -8,6 +8,7 @@ Columns hold what a filter asks of every chip, as packed numbers: about 40 bytes
 
 import base64
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -32,6 +33,16 @@ READ_COLUMNS = (
 """What the page needs of the index."""
 UNKNOWN_LENGTH, UNKNOWN_SPEED = 0xFFFF, 0xFF
 _SPEED_STEPS_PER_KN = 4
+_DECIMALS = {
+    name: decimals
+    for decimals, names in (
+        (0, "position_gap_s position_sigma_m heading_deg cog_deg boa_offset_dn"),
+        (1, "cloud_cover dt_s length_m width_m sog_kn"),
+        (4, "qa_cloud_frac qa_water_frac qa_land_frac qa_nodata_frac"),
+        (5, "lat lon ais_lat ais_lon"),
+    )
+    for name in names.split()
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -102,7 +113,7 @@ def build_chunks(index: pd.DataFrame, sheets: Mapping[str, str]) -> list[Chunk]:
     months = index["scene_datetime"].dt.strftime("%Y%m").to_numpy()
     starts = [0, *(np.flatnonzero(months[1:] != months[:-1]) + 1).tolist(), len(index)] if len(index) else []
     chunks = []
-    for begin, end in zip(starts[:-1], starts[1:], strict=True):
+    for begin, end in itertools.pairwise(starts):
         for number, first in enumerate(range(begin, end, CHUNK_CHIPS), 1):
             rows = index.iloc[first : min(first + CHUNK_CHIPS, end)]
             chunks.append(Chunk(name=f"{months[first]}-{number}", first=first, count=len(rows), data=_chunk(rows, sheets)))
@@ -125,17 +136,12 @@ def _chunk(rows: pd.DataFrame, sheets: Mapping[str, str]) -> dict[str, Any]:
     for name, column in made.items():
         found, values = pd.factorize(column, use_na_sentinel=False)
         codes[name], texts[name] = found.tolist(), [None if pd.isna(value) else str(value) for value in values]
-    decimals = {
-        **{"lat": 5, "lon": 5, "ais_lat": 5, "ais_lon": 5, "cloud_cover": 1, "dt_s": 1, "position_gap_s": 0},
-        **{"position_sigma_m": 0, "length_m": 1, "width_m": 1, "heading_deg": 0, "sog_kn": 1, "cog_deg": 0},
-        **{"qa_cloud_frac": 4, "qa_water_frac": 4, "qa_land_frac": 4, "qa_nodata_frac": 4, "boa_offset_dn": 0},
-    }
     return {
         "chip_id": rows["chip_id"].tolist(),
         "folder": [path.rpartition("/")[0] for path in rows["path"]],
         "scene_datetime": _milliseconds(rows["scene_datetime"]),
         "ais_time": _milliseconds(rows["ais_time"]),
-        **{name: numbers(rows[name], places) for name, places in decimals.items()},
+        **{name: numbers(rows[name], places) for name, places in _DECIMALS.items()},
         **({"vessels": numbers(rows["vessels"], 0)} if "vessels" in rows else {}),
         "codes": codes,
         "dict": texts,

@@ -187,9 +187,7 @@ def test_index_and_page_are_made_once_after_days_and_not_again(day_run: DayRun) 
     with dg.DagsterInstance.ephemeral() as instance:
 
         def requested(cursor: Any = None) -> tuple[set[dg.AssetKey], Any]:
-            told = dg.evaluate_automation_conditions(
-                day_run.definitions, instance, asset_selection=selection, cursor=cursor
-            )
+            told = dg.evaluate_automation_conditions(day_run.definitions, instance, asset_selection=selection, cursor=cursor)
             return {key for key in made if told.get_num_requested(key)}, told.cursor
 
         nothing, cursor = requested()
