@@ -18,10 +18,10 @@ VENDORED = {
     "leaflet.js": "db49d009c841f5ca34a888c96511ae936fd9f5533e90d8b2c4d57596f4e5641a",
     "leaflet.css": "a7837102824184820dfa198d1ebcd109ff6d0ff9a2672a074b9a1b4d147d04c6",
     "supercluster.min.js": "5981fb396427d9050ae430a350d3e6175b33acd6bb1523713fa457b5ca3411d4",
-    "topojson-client.min.js": "25cd02ae486cc5063e0215a4e4cfb15de83700c87ac48bac4d57dc6aaf3ebb89",
     "land-50m.json": "619477ff690c086885e45cb91707d783805561bd75ae8e437b7d4694b0204e0f",
+    "land-10m.json.gz": "9b9f584709c119d63fbadf484ce425260497697b7166be7a2fe360e8c0b171a8",
 }
-"""SHA-256 of the files of `vendor/`, as they are in their packages; README.md there says which."""
+"""SHA-256 of the files of `vendor/` as they are in their packages (of `.gz` what is in it); README.md there says which."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +45,12 @@ def data_asset(name: str, data: Any) -> Asset:
 
 
 def library_assets() -> dict[str, Asset]:
-    """Leaflet, Supercluster, TopoJSON Client, and the land of Natural Earth, by a short name."""
+    """Leaflet and Supercluster, by a short name."""
     # Without the reference to a source map, which is not shipped: developer tools would look for it.
     leaflet = vendored("leaflet.js").partition("\n//# sourceMappingURL")[0]
     return {
         "leaflet": _asset("leaflet", leaflet.encode("utf-8")),
         "supercluster": _asset("supercluster", vendored("supercluster.min.js").encode("utf-8")),
-        "topojson": _asset("topojson", vendored("topojson-client.min.js").encode("utf-8")),
-        "land": _asset("land", f's2chips.take("land",{vendored("land-50m.json").strip()});\n'.encode("ascii")),
     }
 
 

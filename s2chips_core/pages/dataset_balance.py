@@ -154,7 +154,7 @@ def _variable(
         if facts.NOT_SAID in table.index:  # said last: it is no type
             table = table.reindex([*(label for label in table.index if label != facts.NOT_SAID), facts.NOT_SAID])
     counts, labels = table.to_numpy(), [str(label) for label in table.index]
-    categories = _categories(labels, counts, counts, notes or {})
+    categories = _categories(labels, counts, notes or {})
     shown = categories
     if len(labels) > SHOWN_MOST + 1:
         # Of months the last ones are shown, of all else the first.
@@ -164,17 +164,15 @@ def _variable(
         rest = np.concatenate([counts[kept], counts[~kept].sum(0, keepdims=True)])
         folded = f"{'earlier' if order else 'others'} ({int((~kept).sum()):,})"
         names = [*(label for label, keep in zip(labels, kept, strict=True) if keep), folded]
-        drawn = _categories(names, rest, counts, notes or {})
+        drawn = _categories(names, rest, notes or {})
         shown = [*drawn[:-1], dataclasses.replace(drawn[-1], other=True)]
         if order:
             shown = [shown[-1], *shown[:-1]]
     return Variable(name=name, title=title, splits=splits, shown=tuple(shown), categories=tuple(categories))
 
 
-def _categories(
-    labels: Sequence[str], counts: npt.NDArray[Any], all_counts: npt.NDArray[Any], notes: dict[str, str]
-) -> list[Category]:
-    by_split, total = all_counts.sum(0), all_counts.sum()
+def _categories(labels: Sequence[str], counts: npt.NDArray[Any], notes: dict[str, str]) -> list[Category]:
+    by_split, total = counts.sum(0), counts.sum()
     marked = (np.abs(adjusted_residuals(counts)) > STANDS_OUT) & (counts.sum(1, keepdims=True) >= STANDS_OUT_CHIPS)
     shares = np.divide(counts, by_split, out=np.zeros(counts.shape), where=by_split > 0)
     return [

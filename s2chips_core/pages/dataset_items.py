@@ -6,7 +6,6 @@ Columns hold what a filter asks of every chip, as packed numbers: about 40 bytes
 `CHUNK_CHIPS` chips of one month, as columns too, and are loaded when one of their chips is looked at.
 """
 
-import base64
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from s2chips_core import layout
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.pages import facts
 from s2chips_core.pages.dataset_balance import present_splits
+from s2chips_core.pages.packing import pack
 
 CHUNK_CHIPS = 2000
 OPTIONAL = tuple(n for n in ("vessels", "confirmation") if n in INDEX_SCHEMA.names)
@@ -56,13 +56,6 @@ class Chunk:
     """Place of the first chip in the index."""
     count: int
     data: dict[str, Any]
-
-
-def pack(values: np.ndarray) -> dict[str, str]:
-    """Numbers as little-endian bytes in base64: `{"t": "u2", "d": …}`; the script makes a typed array of it."""
-    kind = f"{values.dtype.kind}{values.dtype.itemsize}"
-    data = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False)).tobytes()
-    return {"t": kind, "d": base64.b64encode(data).decode("ascii")}
 
 
 def build_columns(index: pd.DataFrame) -> dict[str, Any]:

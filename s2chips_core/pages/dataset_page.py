@@ -16,6 +16,7 @@ import pandas as pd
 from s2chips_core import layout
 from s2chips_core.config import Settings
 from s2chips_core.pages import dataset_days, facts
+from s2chips_core.pages.coast import build_coarse, build_fine
 from s2chips_core.pages.dataset_assets import Asset, data_asset, library_assets
 from s2chips_core.pages.dataset_balance import LENGTH_EDGES_M, build_balance, present_splits, range_labels
 from s2chips_core.pages.dataset_days import Day
@@ -39,6 +40,8 @@ SPLIT_MARKS = {"train": "M0-5A5 5 0 1 1 0 5A5 5 0 1 1 0-5Z", "val": "M0-6L5.5 4.
 _OTHER_MARK = "M0-6L6 0L0 6L-6 0Z"
 _LINKED = (".tif", "_quicklook.jpg", ".json", ".geojson")
 _MOST_TYPES = 200
+_OPEN_MONTHS = 14
+"""Up to so many months the calendar shows all of its years at once, beyond only the newest."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,10 @@ def build_dataset_page(
     charts = {variable.name: variable for variable in balance}
     leakage = find_leakage(index, splits)
     columns, chunks = build_columns(index), build_chunks(index, {chip_id: sheet.name for chip_id, sheet in layouts.items()})
-    files = {"columns": data_asset("columns", columns), **library_assets()}
+    files = {"columns": data_asset("columns", columns), **library_assets(), "land": data_asset("land", build_coarse())}
+    fine = build_fine(index["lon"].to_numpy(dtype=float), index["lat"].to_numpy(dtype=float))
+    if fine is not None:
+        files["coast"] = data_asset("coast", fine)
     files |= {chunk.name: data_asset(chunk.name, chunk.data) for chunk in chunks}
     if leakage.vessels:
         files["vessels"] = data_asset("vessels", [[v.mmsi, v.name, v.counts] for v in leakage.vessels])
@@ -130,6 +136,7 @@ def build_dataset_page(
         further=_further_filters(index),
         days=days,
         years=_years(months),
+        all_open=len(months) <= _OPEN_MONTHS,
         weekdays=[(name, name[:2]) for name in calendar.day_name],
         shade=lambda chips: dataset_days.shade(chips, steps),
         most_of_a_day=max((day.chips for day in days), default=0),

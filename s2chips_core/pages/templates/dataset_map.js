@@ -7,7 +7,7 @@ let map = null, clusters = null, marks = null, coast = null, lines = null;
 async function openMap() {
   const chart = $("chart");
   try {
-    await Promise.all(["leaflet", "supercluster", "topojson", "land", "columns"].map(load));
+    await Promise.all(["leaflet", "supercluster", "land", "coast", "columns"].map(load));
   } catch (error) {
     $("map-state").textContent = error.message;
     return;
@@ -42,15 +42,31 @@ async function openMap() {
 
 // ---- the ground
 
+// The polygons or lines of a file: an array of rings of [lat, lon] for each.
+function shapesOf({ step, points, rings, polygons }) {
+  const values = unpack(points);
+  let at = 0, ring = 0;
+  return polygons.map((members) => rings.slice(ring, ring += members).map((length) => {
+    const found = [];
+    for (const end = at + 2 * length; at < end; at += 2) found.push([values[at + 1] * step, values[at] * step]);
+    return found;
+  }));
+}
+
 function drawCoast() {
   coast.clearLayers();
-  const land = taken.get("land"), renderer = L.canvas({ padding: 0.4 });
-  const style = { renderer, interactive: false, stroke: true, weight: 1, color: colour("--coast"), fillColor: colour("--land"), fillOpacity: 1, smoothFactor: 0.7 };
-  const shapes = topojson.feature(land, land.objects.land).features.flatMap((feature) => feature.geometry.coordinates);
+  const renderer = L.canvas({ padding: 0.4 }), plain = { renderer, interactive: false, stroke: false, fillOpacity: 1 };
+  const line = { renderer, interactive: false, weight: 1, color: colour("--coast") };
+  const land = { ...plain, fillColor: colour("--land"), smoothFactor: 0.7 }, sea = { ...plain, fillColor: colour("--sea") };
   // The world before and after this one, for what lies across the antimeridian.
-  for (const turn of [-360, 0, 360]) {
-    for (const rings of shapes) coast.addLayer(L.polygon(rings.map((ring) => ring.map(([lon, lat]) => [lat, lon + turn])), style));
-  }
+  const draw = (shapes, make) => {
+    for (const turn of [-360, 0, 360]) for (const shape of shapes) coast.addLayer(make(shape.map((ring) => ring.map(([lat, lon]) => [lat, lon + turn]))));
+  };
+  draw(shapesOf(taken.get("land").land), (rings) => L.polygon(rings, { ...land, ...line, stroke: true, fill: true }));
+  const fine = taken.get("coast");
+  draw(shapesOf(fine.region), (rings) => L.polygon(rings, sea));
+  draw(shapesOf(fine.land), (rings) => L.polygon(rings, land));
+  draw(shapesOf(fine.coast), (rings) => L.polyline(rings, line));
 }
 
 const STEPS = [30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
@@ -63,7 +79,8 @@ function drawLines() {
   const label = (lat, lon, text, at) => lines.addLayer(L.marker([lat, lon], { interactive: false, keyboard: false, icon: L.divIcon({ className: `degree ${at}`, html: el("span", {}, text), iconSize: null }) }));
   for (let n = Math.ceil(west / step); n * step <= east; n += 1) {
     lines.addLayer(L.polyline([[Math.max(-85, south - 5), n * step], [Math.min(85, north + 5), n * step]], style));
-    label(south, n * step, said((((n * step + 180) % 360) + 360) % 360 - 180, "EW"), "below");
+    const x = map.latLngToContainerPoint([south, n * step]).x;
+    if (x > 30 && x < map.getSize().x - 30) label(south, n * step, said((((n * step + 180) % 360) + 360) % 360 - 180, "EW"), "below");
   }
   for (let n = Math.ceil(south / step); n * step <= north; n += 1) {
     lines.addLayer(L.polyline([[n * step, west - 10], [n * step, east + 10]], style));

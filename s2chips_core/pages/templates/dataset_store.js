@@ -29,7 +29,7 @@ function load(name) {
 
 // ---- columns of all chips
 
-const ARRAYS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array };
+const ARRAYS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, i2: Int16Array, i4: Int32Array, f4: Float32Array };
 function unpack({ t, d }) {
   const text = atob(d), bytes = new Uint8Array(text.length);
   for (let n = 0; n < bytes.length; n += 1) bytes[n] = text.charCodeAt(n);
