@@ -79,7 +79,7 @@ def sea_chip(
     dn = random.normal(600, 25, (len(bands), size_px, size_px)) - 90 * np.arange(len(bands))[:, None, None]
     middle, shore = size_px // 2, size_px // 16
     dn[:, middle - 8 : middle + 9, middle - 2 : middle + 3] = 2400
-    dn[:, :, :shore] = np.where(np.array(bands) == "B08", 3000, 900)[:, None, None]
+    dn[:, :, :shore] = np.where(np.array(bands) == "B08", 3000, 300)[:, None, None]
     scl = np.full((size_px, size_px), 6, np.uint8)
     scl[:, :shore] = 4
     land = (scl == 4).astype(np.uint8)
