@@ -103,15 +103,18 @@ def build_fine(lons: npt.NDArray[np.float64], lats: npt.NDArray[np.float64]) -> 
     if not cells:
         return None
     region = shapely.unary_union([shapely.box(x - 1, y - 1, x + 2, y + 2) for x, y in sorted(cells)])
-    shapely.prepare(region)
     land: list[shapely.Polygon] = []
     coast: list[shapely.LineString] = []
-    for polygon in _turned(read_land(FINE), region):
-        if not region.intersects(polygon):
-            continue
-        thin = shapely.make_valid(shapely.simplify(polygon, FINE_TOLERANCE_DEG))
-        land += parts_of(shapely.intersection(thin, region))
-        coast += parts_of(shapely.intersection(shapely.boundary(thin), region), "LineString")
+    for part in parts_of(region):
+        west, south, east, north = part.bounds
+        for polygon in _turned(read_land(FINE), part):
+            # A little beyond the part, so that where it is cut first is no boundary within it.
+            near = shapely.clip_by_rect(polygon, west - 0.1, south - 0.1, east + 0.1, north + 0.1)
+            # What mending leaves over as lines has no inside, and would hide the boundary of the rest.
+            mended = shapely.make_valid(shapely.simplify(near, FINE_TOLERANCE_DEG))
+            thin = shapely.MultiPolygon(parts_of(mended))
+            land += parts_of(shapely.intersection(thin, part))
+            coast += parts_of(shapely.intersection(shapely.boundary(thin), part), "LineString")
     step, kind = _FINE_STEP_DEG, np.dtype(np.int32)
     rings = [shapely.get_coordinates(line) for line in coast]
     return {
@@ -142,11 +145,13 @@ def _pack_rings(rings: Sequence[Ring], step_deg: float, kind: "np.dtype[Any]") -
     return {"step": step_deg, "points": pack(stored.ravel()), "rings": [len(ring) for ring in rings]}
 
 
-def _turned(polygons: Iterable[shapely.Polygon], region: shapely.Geometry) -> Iterable[shapely.Polygon]:
-    """Each polygon where it may meet the region, one turn to the west or east too."""
-    west, _, east, _ = region.bounds
+def _turned(polygons: Iterable[shapely.Polygon], part: shapely.Geometry) -> Iterable[shapely.Polygon]:
+    """Each polygon whose bounds meet those of a part, one turn to the west or east too."""
+    west, south, east, north = part.bounds
     for polygon in polygons:
-        low, _, high, _ = polygon.bounds
+        left, bottom, right, top = polygon.bounds
+        if bottom > north or top < south:
+            continue
         for turn in (-_TURN, 0.0, _TURN):
-            if low + turn <= east and high + turn >= west:
+            if left + turn <= east and right + turn >= west:
                 yield polygon if turn == 0.0 else shapely.affinity.translate(polygon, turn)

@@ -87,4 +87,4 @@ def build_histograms(index: pd.DataFrame, refused: pd.DataFrame, gate: Gate) -> 
 
 def _count(values: "pd.Series[float]") -> tuple[int, ...]:
     known = values.dropna().to_numpy(dtype=float)
-    return tuple(int(n) for n in np.histogram(known, bins=BINS, range=(0.0, 1.0))[0])
+    return tuple(int(n) for n in np.histogram(known, bins=np.arange(BINS + 1) / BINS)[0])

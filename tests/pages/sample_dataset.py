@@ -69,7 +69,8 @@ def make_dataset(
         ship = int(vessel[n])
         _, lon, lat, spread, _, tiles = SEAS[sea_of[ship]]
         rows.append(_chip(ship, FIRST_DAY + timedelta(days=int(sensed_day[n])), random, splits, (
-            (lon + random.normal(0, spread) + 180) % 360 - 180, lat + random.normal(0, spread * 0.6), tiles[ship % len(tiles)],
+            (lon + random.normal(0, spread) + 180) % 360 - 180, lat + random.normal(0, spread * 0.6),
+            tiles[ship % len(tiles)],
             TYPES[type_of[ship]], float(length_of[ship].round()), name_of[ship],
         )))  # fmt: skip
     index = pd.DataFrame(rows, columns=[n for n in INDEX_SCHEMA.names if n in rows[0]] if rows else INDEX_SCHEMA.names)
@@ -100,16 +101,17 @@ def _chip(ship: int, day: date, random: np.random.Generator, splits: Splits, of_
         "overpass_time": sensed, "scene_id": f"S2B_{tile}_{layout.ymd(day)}_0_L2A", "scene_datetime": sensed,
         "cloud_cover": round(float(random.uniform(0, 30)), 2), "split": split, "bands": ["B02", "B03", "B04", "B08"],
         "has_swir": False, "qa_cloud_frac": cloud, "qa_water_frac": round(1 - abs(float(random.normal(0, 0.08))) % 0.5, 4),
-        "qa_land_frac": None if cloud is None else round(abs(float(random.normal(0, 0.04))) % 0.2, 4), "qa_nodata_frac": 0.0,
-        "ais_lat": lat + 0.002, "ais_lon": lon - 0.001, "ais_time": sensed - timedelta(seconds=40), "ais_source": "aisstream",
+        "qa_land_frac": None if cloud is None else round(abs(float(random.normal(0, 0.04))) % 0.2, 4),
+        "qa_nodata_frac": 0.0, "ais_lat": lat + 0.002, "ais_lon": lon - 0.001,
+        "ais_time": sensed - timedelta(seconds=40), "ais_source": "aisstream",
         "position_method": "interpolated", "position_gap_s": 40.0, "position_sigma_m": 21.0, "dt_s": 40.0, "epsg": 32630,
         "transform": [10.0, 0.0, 0.0, 0.0, -10.0, 0.0], "mgrs_tile": tile, "platform": f"S2{'ABC'[ship % 3]}",
         "processing_baseline": "05.11", "boa_offset_dn": 0, "boa_offset_source": "flag", "scl_present": cloud is not None,
         "gate_verdict": "pass" if cloud is not None else "pass_ndwi_only", "provider": "earth_search",
         "collection": "sentinel-2-l2a", "ship_name": name, "ship_type": ship_type, "length_m": length_m,
-        "width_m": round(length_m / 6.5), "heading_deg": float(ship * 37 % 360), "sog_kn": speed, "cog_deg": float(ship * 37 % 360),
-        "target_id": f"{mmsi}-1020", "source_id": layout.CAPTURE, "fingerprint": "f", "created_at": sensed + timedelta(days=3),
-        "software_version": "0.1.0", "config_hash": "0123456789abcdef",
+        "width_m": round(length_m / 6.5), "heading_deg": float(ship * 37 % 360), "sog_kn": speed,
+        "cog_deg": float(ship * 37 % 360), "target_id": f"{mmsi}-1020", "source_id": layout.CAPTURE, "fingerprint": "f",
+        "created_at": sensed + timedelta(days=3), "software_version": "0.1.0", "config_hash": "0123456789abcdef",
         "bbox": dict(zip(("xmin", "ymin", "xmax", "ymax"), shape.bounds, strict=True)), "geometry": shape.wkb,
     }  # fmt: skip
 
@@ -117,7 +119,7 @@ def _chip(ship: int, day: date, random: np.random.Generator, splits: Splits, of_
 def _outcomes(index: pd.DataFrame, passes: Any, random: np.random.Generator) -> dict[date, pd.DataFrame]:
     found = {}
     of_day = index.groupby(index["scene_datetime"].dt.date)
-    chips_of = {day: frame for day, frame in of_day}
+    chips_of = dict(iter(of_day))
     for offset in passes:
         day = FIRST_DAY + timedelta(days=int(offset))
         chipped = chips_of.get(day, index.iloc[:0])

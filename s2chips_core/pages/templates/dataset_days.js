@@ -3,7 +3,8 @@
 const VESSELS = 25;
 
 function listenToCalendar() {
-  const cells = [...document.querySelectorAll("#calendar [data-day]")];
+  // In the order of time: the newest year stands first.
+  const cells = [...document.querySelectorAll("#calendar [data-day]")].sort((a, b) => (a.dataset.day < b.dataset.day ? -1 : 1));
   if (!cells.length) return;
   const at = new Map(cells.map((cell, n) => [cell.dataset.day, n]));
   let current = cells.length - 1; // the newest day; one stop for Tab, arrows move between days
@@ -15,6 +16,7 @@ function listenToCalendar() {
     cells[current].tabIndex = -1;
     current = n;
     cells[current].tabIndex = 0;
+    cells[current].closest("details").open = true;
     cells[current].focus();
   }
   // The day with outcomes that is nearest to a week away, on that side.
@@ -28,9 +30,7 @@ function listenToCalendar() {
   $("calendar").addEventListener("keydown", (event) => {
     if (!(event.key in keys) || event.ctrlKey || event.metaKey || event.altKey || !event.target.dataset.day) return;
     event.preventDefault();
-    const years = event.target.closest("details");
     keys[event.key]();
-    if (years) cells[current].closest("details").open = true;
   });
   $("calendar").addEventListener("click", (event) => {
     const cell = event.target.closest("[data-day]");

@@ -108,7 +108,7 @@ function turnTo(wanted) {
 // Set some controls from elsewhere: a bar, a vessel, a day of the calendar.
 function filterBy(changes, { clear = false, show = false } = {}) {
   if (clear) {
-    $("filters").reset();
+    for (const name of CONTROLS) if (control(name)) control(name).value = "";
     wish = {};
     near = null;
   }

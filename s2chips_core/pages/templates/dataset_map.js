@@ -112,9 +112,10 @@ function gather(chips) {
 let byKey = false; // the mark in focus goes when its cluster opens: another one gets the focus
 function drawMarks() {
   drawLines();
-  const bounds = map.getBounds().pad(0.1), middle = map.getCenter().lng;
+  const bounds = map.getBounds(), middle = map.getCenter().lng;
   const shown = clusters.getClusters([bounds.getWest(), Math.max(-85, bounds.getSouth()), bounds.getEast(), Math.min(85, bounds.getNorth())], Math.floor(map.getZoom()));
   shown.sort((a, b) => b.geometry.coordinates[1] - a.geometry.coordinates[1]); // Tab goes from north to south
+  const focused = document.activeElement?.dataset?.mark;
   marks.clearLayers();
   let chips = 0;
   for (const one of shown) {
@@ -123,17 +124,28 @@ function drawMarks() {
     marks.addLayer(one.properties.cluster ? clusterMark(one, lat, turned) : chipMark(one.properties.chip, lat, turned));
   }
   $("map-state").textContent = `${count(chips, "chip")} in sight, in ${count(shown.length, "mark")}`;
-  if (byKey) {
+  const same = focused && document.querySelector(`#chart [data-mark="${focused}"]`);
+  if (same) same.focus({ preventScroll: true });
+  else if (byKey || focused) {
     byKey = false;
     (document.querySelector("#chart .leaflet-marker-icon[tabindex]") || $("chart")).focus({ preventScroll: true });
   }
   lookAt();
 }
 
-function pin(lat, lon, icon, label, act) {
-  const made = L.marker([lat, lon], { icon, keyboard: true, riseOnHover: true });
-  made.on("add", () => made.getElement().setAttribute("aria-label", label));
-  made.on("click", (event) => { byKey = event.originalEvent instanceof KeyboardEvent; act(); });
+function pin(lat, lon, icon, key, label, act) {
+  const made = L.marker([lat, lon], { icon, keyboard: true, riseOnHover: true, autoPanOnFocus: false });
+  made.on("add", () => {
+    made.getElement().setAttribute("aria-label", label);
+    made.getElement().dataset.mark = key;
+  });
+  made.on("click", act);
+  made.on("keydown", ({ originalEvent: event }) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    byKey = true;
+    act();
+  });
   return made;
 }
 
@@ -142,7 +154,7 @@ function clusterMark(one, lat, lon) {
   const side = Math.round(26 + 9 * Math.log10(size)), text = size < 1000 ? number(size) : `${(size / 1000).toFixed(size < 10_000 ? 1 : 0)}k`;
   const icon = L.divIcon({ className: "cluster", html: el("span", {}, text), iconSize: [side, side] });
   const near_ = `${Math.abs(lat).toFixed(1)}° ${lat < 0 ? "south" : "north"}, ${Math.abs(one.geometry.coordinates[0]).toFixed(1)}° ${one.geometry.coordinates[0] < 0 ? "west" : "east"}`;
-  return pin(lat, lon, icon, `${count(size, "chip")} near ${near_}`, () => {
+  return pin(lat, lon, icon, `cluster-${id}`, `${count(size, "chip")} near ${near_}`, () => {
     const zoom = clusters.getClusterExpansionZoom(id);
     if (zoom <= MAX_ZOOM) map.setView([lat, lon], zoom);
     else {
@@ -158,7 +170,7 @@ function clusterMark(one, lat, lon) {
 function chipMark(chip, lat, lon) {
   const split = textOf("split", chip);
   const icon = L.divIcon({ className: `dot s-${split}`, html: el("span"), iconSize: [18, 18] });
-  const made = pin(lat, lon, icon, `${nameOf(chip)}, ${textOf("type", chip)}, ${dayOf(chip)}, ${split}`, () => { byKey = false; openChip(chip); });
+  const made = pin(lat, lon, icon, `chip-${chip}`, `${nameOf(chip)}, ${textOf("type", chip)}, ${dayOf(chip)}, ${split}`, () => { byKey = false; openChip(chip); });
   return made.bindTooltip(el("span", {}, el("bdi", {}, nameOf(chip)), ` · ${dayOf(chip)}`), { direction: "top", offset: [0, -8] });
 }
 
