@@ -13,7 +13,7 @@ from s2chips_core.config import Settings
 from s2chips_dagster import captures, plans, run_config
 from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
 from s2chips_dagster.dataset_pages import report_dataset
-from s2chips_dagster.metadata import counts_table, table_preview, throttled
+from s2chips_dagster.metadata import counts_table, rate, table_preview, throttled
 from s2chips_dagster.partitions import daily, day_of
 from s2chips_dagster.resources import Workspace
 
@@ -71,6 +71,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 "statuses": dg.MetadataValue.json(
                     {str(k): int(n) for k, n in result.matches["status"].value_counts().items()}
                 ),
+                "match_rate": rate(int((result.matches["status"] == "matched").sum()), len(result.matches)),
                 "scenes": result.matches["scene_id"].nunique(),
                 "requests": result.requests,
                 "seconds": round(result.seconds, 3),
@@ -158,6 +159,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             progress=throttled(context.log),
         )
         table = tables.read_table(storage, layout.outcomes(day), outcomes.OUTCOME_SCHEMA)
+        counts = outcomes.counts(table)
         return dg.MaterializeResult(
             metadata={
                 "page": dg.MetadataValue.path(storage.url(page.key)),
@@ -165,7 +167,10 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 "views_made": page.views.made,
                 "views_removed": page.views.removed,
                 "views_seconds": round(page.views.seconds, 3),
-                "outcomes": counts_table(outcomes.counts(table)),
+                "outcomes": counts_table(counts),
+                "targets": len(table),
+                "chips": counts["chipped"],
+                "pass_rate": rate(counts["chipped"], len(table)),
                 "seconds": round(time.monotonic() - began, 3),
             }
         )

@@ -9,6 +9,7 @@ import dagster as dg
 
 from s2chips_core import __version__
 from s2chips_dagster.chipping import imagery_credit
+from s2chips_dagster.metadata import rate
 from s2chips_dagster.resources import Workspace
 
 
@@ -30,7 +31,7 @@ def report_dataset(workspace: Workspace) -> dict[str, Any]:
         "chips": made.chips,
         "days": made.days,
         "targets": made.targets,
-        "pass_rate": made.pass_rate,
+        "pass_rate": rate(made.chips, made.targets),
         "vessels_in_more_than_one_split": made.vessels_in_more_than_one_split,
         "bytes": made.bytes,
         "files_written": made.written,

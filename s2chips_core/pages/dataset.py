@@ -40,11 +40,6 @@ class DatasetReport:
     """Files that were not there yet."""
     seconds: float
 
-    @property
-    def pass_rate(self) -> float:
-        """Chips over targets, 0 to 1; several targets may share a chip."""
-        return round(self.chips / self.targets, 4) if self.targets else 0.0
-
 
 def write_dataset_page(
     storage: Storage,

@@ -34,13 +34,29 @@ SHOWN = {
         "snapshots",
         "path",
     },
-    "scene_matches": {"targets", "matched", "statuses", "scenes", "requests", "path", "preview"},
-    "chips": {"chips", "outcomes", "contact_sheet", "chips_per_second", "requests", "bytes", "path", "preview"},
+    "scene_matches": {"targets", "matched", "match_rate", "statuses", "scenes", "requests", "path", "preview"},
+    "chips": {
+        *("chips", "outcomes", "contact_sheet", "chips_per_second", "requests", "bytes", "path", "preview"),
+        *("pass_rate", "gate_pass_rate"),
+    },
     "daily_geojson": {"footprints", "days", "path"},
     "tiles_index": {"chips", "parts", "path"},
-    "daily_report": {"page", "outcomes"},
+    "daily_report": {"page", "outcomes", "targets", "chips", "pass_rate"},
     "dataset_report": {"page", "chips", "days", "targets", "pass_rate", "bytes", "vessels_in_more_than_one_split"},
 }
+
+
+PLOTTED = {
+    "overpass_plan": {"overpasses", "tiles"},
+    "ais_snapshots": {"fixes", "ships", "recorded", "missed"},
+    "scene_matches": {"targets", "matched", "match_rate", "scenes", "requests"},
+    "chips": {"chips", "targets", "pass_rate", "gate_pass_rate", "chips_per_second", "requests", "bytes"},
+    "daily_geojson": {"footprints"},
+    "tiles_index": {"chips", "parts"},
+    "daily_report": {"targets", "chips", "pass_rate"},
+    "dataset_report": {"chips", "days", "targets", "pass_rate", "bytes"},
+}
+"""What the UI plots over partitions or over time."""
 
 
 def outcomes_of(dataset: Dataset) -> pd.DataFrame:
@@ -55,6 +71,17 @@ def test_each_materialisation_shows_what_it_made(day_run: DayRun, asset: str) ->
         if name in shown:
             assert shown[name].startswith(str(day_run.storage.root))
             assert day_run.storage.root.joinpath(shown[name]).exists()
+
+
+@pytest.mark.parametrize("asset", PLOTTED)
+def test_what_the_ui_plots_is_a_number(day_run: DayRun, asset: str) -> None:
+    assert set(PLOTTED) == set(SHOWN)
+    shown = day_run.metadata(asset)
+    for name in PLOTTED[asset] | {"seconds"}:
+        assert isinstance(shown[name], int | float), name
+        assert not isinstance(shown[name], bool)
+    for name in ("pass_rate", "gate_pass_rate", "match_rate"):
+        assert 0 <= shown.get(name, 0) <= 1
 
 
 def test_each_partitioned_asset_is_materialised_for_its_day(day_run: DayRun) -> None:
