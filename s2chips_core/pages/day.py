@@ -91,6 +91,9 @@ def build_report(
     """
     targets = tables.conform(outcomes, OUTCOME_SCHEMA, "outcomes").to_pylist()
     chips = unique_chips(tables.conform(index, INDEX_SCHEMA, "index")).to_pylist()
+    if "labels" in index:
+        labels = dict(zip(index["chip_id"], index["labels"], strict=True))
+        chips = [{**chip, "labels": labels[chip["chip_id"]]} for chip in chips]
     matched = tables.conform(matches, MATCH_SCHEMA, "matches")
     order = {outcome: place for place, outcome in enumerate(Outcome)}
     indexed = {c["chip_id"] for c in chips}
