@@ -327,8 +327,9 @@ def test_labels_of_other_vessels_are_drawn_where_they_are(page: Page, tmp_path: 
     day = make_day(chips=1, refused=0)
 
     def label(mmsi: int, *, target: bool, box: list[float] | None, col: float, row: float) -> dict[str, Any]:
-        return {"mmsi": mmsi, "is_target": target, "ship_name": f"SHIP {mmsi}", "col": col, "row": row, "length_m": 60.0,
-                "width_m": 20.0, "box": box, "truncated": False}  # fmt: skip
+        known = {"lat": 36.0, "lon": -5.0, "position_method": "interpolated", "ais_source": "aisstream", "truncated": False}
+        size = {"length_m": 60.0, "width_m": 20.0, "box": box}
+        return {**known, **size, "mmsi": mmsi, "is_target": target, "ship_name": f"SHIP {mmsi}", "col": col, "row": row}
 
     labels = [
         label(1, target=True, box=[127.0, 125.0, 129.0, 125.0, 129.0, 131.0, 127.0, 131.0], col=128.5, row=128.5),
