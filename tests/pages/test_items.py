@@ -82,9 +82,8 @@ def test_labels_take_the_place_of_the_hull(chip: dict[str, Any]) -> None:
     ]
     assert item_of({**chip, "labels": [other]})["hull"] is None
     assert item_of({**chip, "labels": []})["hull"] is not None
-    assert ("Other AIS vessels in the chip", [("MMSI 7, cut off by the chip's edge", "column 128, row 128")]) in item[
-        "facts"
-    ]
+    where = [("MMSI 7, cut off by the chip's edge", "column 128, row 128")]
+    assert ("Other AIS vessels in the chip", where) in item["facts"]
     from_index = {name: value for name, value in chip.items() if name != "labels"}
     assert item_of(from_index)["labels"] == item_of({**chip, "labels": None})["labels"] == []
 
