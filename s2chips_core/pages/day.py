@@ -21,7 +21,7 @@ from s2chips_core import layout, tables
 from s2chips_core.config import Settings
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts
-from s2chips_core.index.records import INDEX_SCHEMA, unique_chips
+from s2chips_core.index.records import INDEX_SCHEMA, PART_SCHEMA, unique_chips
 from s2chips_core.pages import facts
 from s2chips_core.pages.day_items import MAX_INLINE_QUICKLOOKS, chip_items, refused_items
 from s2chips_core.pages.day_map import DayMap, build_map
@@ -72,7 +72,7 @@ def build_report(
     Args:
         day: the UTC day.
         outcomes: all its targets (`OUTCOME_SCHEMA`).
-        index: the chips made from its AIS (`INDEX_SCHEMA`), wherever in time they were sensed.
+        index: the chips made from its AIS (`PART_SCHEMA`), wherever in time they were sensed.
         quicklooks: chip_id -> JPEG, one pixel per chip pixel: of all chips, or, where there are more than the page holds
             (`MAX_INLINE_QUICKLOOKS`), of at least one for each `config_hash`, which tells how large the chips are.
         matches: its matches (`MATCH_SCHEMA`); gives the footprints of the scenes.
@@ -90,7 +90,7 @@ def build_report(
         SchemaError: a table is not what it should be.
     """
     targets = tables.conform(outcomes, OUTCOME_SCHEMA, "outcomes").to_pylist()
-    chips = unique_chips(tables.conform(index, INDEX_SCHEMA, "index")).to_pylist()
+    chips = unique_chips(tables.conform(index, PART_SCHEMA, "index")).to_pylist()
     matched = tables.conform(matches, MATCH_SCHEMA, "matches")
     order = {outcome: place for place, outcome in enumerate(Outcome)}
     indexed = {c["chip_id"] for c in chips}
@@ -188,7 +188,7 @@ def write_report(
         matches = tables.read_table(storage, layout.matches(day), MATCH_SCHEMA)
         chipped = outcomes[outcomes["outcome"] == Outcome.CHIPPED].to_dict("records")
         keys = {layout.index_part(row["scene_datetime"].date(), day, row["source_id"]) for row in chipped}
-        parts = [tables.read_arrow(storage, key, INDEX_SCHEMA) for key in sorted(keys) if storage.exists(key)]
+        parts = [tables.read_arrow(storage, key, PART_SCHEMA) for key in sorted(keys) if storage.exists(key)]
         index = unique_chips(join_parts(parts))
     chips = index.to_pylist()
     limits = Limits({settings.config_hash: settings.gate})

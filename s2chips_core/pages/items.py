@@ -11,7 +11,7 @@ Here: the items. Not here: the facts in them (`facts`), gate numbers (`gate_bars
 | `side_px`, `pixel_m` | side of the chip, and of a pixel on the ground |
 | `views` | `{src, layout}`: the sheet of pictures and the name of its layout in the page's `layouts`; null: no sheet |
 | `place` | `{at: [col, row], sigma_m}`: the position at sensing in chip pixels; null where there is none |
-| `hull` | 8 numbers col, row: the ship's outline from length and course; null where a label has a box, or nothing is known |
+| `hull` | 8 numbers col, row: the ship's outline from length and course; null where there are labels, or nothing is known |
 | `length_m` | of the ship, or null |
 | `labels` | `{name, target, at: [col, row], box: 8 numbers col, row or null}` of every AIS vessel in the chip |
 | `track` | `[col, row, "HH:MM:SS"]` of the ship's fixes around the time of sensing |
@@ -85,7 +85,6 @@ def chip_item(
     keys = layout.chip_artefacts(chip["path"], (".tif", "_quicklook.jpg", ".json", ".geojson"))
     labels = [_label(one) for one in chip.get("labels") or []]
     place = chip_place(chip, chip["lon"], chip["lat"])
-    boxed = any(one["target"] and one["box"] for one in labels)
     return {
         "id": f"chip-{chip['chip_id']}",
         "outcome": str(Outcome.CHIPPED),
@@ -99,7 +98,7 @@ def chip_item(
         "pixel_m": PIXEL_M,
         "views": None if sheet is None else dataclasses.asdict(sheet),
         "place": {"at": place, "sigma_m": chip["position_sigma_m"]},
-        "hull": None if boxed else _hull(chip, place),
+        "hull": None if labels else _hull(chip, place),
         "length_m": chip["length_m"],
         "labels": labels,
         "track": [list(fix) for fix in track],
@@ -108,7 +107,7 @@ def chip_item(
             (label, base + quote(key))
             for label, key in zip(("GeoTIFF", "Quicklook", "Sidecar", "Footprint"), keys, strict=True)
         ],
-        "facts": facts.chip_facts(chip, targets),
+        "facts": [*facts.chip_facts(chip, targets), *_drawn(labels, track)],
     }
 
 
@@ -175,6 +174,19 @@ def _label(label: _Row) -> dict[str, Any]:
         "at": [round(label["col"], 2), round(label["row"], 2)],
         "box": None if box is None else [round(float(value), 2) for value in box],
     }
+
+
+def _drawn(labels: Sequence[_Row], track: Sequence[Fix]) -> facts.Facts:
+    """What is drawn over the picture, in words: for those who do not see it."""
+    found: facts.Facts = []
+    others = [one for one in labels if not one["target"]]
+    if others:
+        said = [(one["name"], f"column {one['at'][0]:.0f}, row {one['at'][1]:.0f}") for one in others]
+        found.append(("Other AIS vessels in the chip", said))
+    if track:
+        when = f"{len(track)} shown, {track[0][2]} to {track[-1][2]} UTC"
+        found.append(("AIS track", [("Fixes around sensing", when)]))
+    return found
 
 
 def _hull(chip: _Row, place: Sequence[float]) -> list[float] | None:

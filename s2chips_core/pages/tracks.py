@@ -4,7 +4,6 @@ Here: from longitude and latitude to chip pixels, which fixes are worth drawing,
 Not here: how it is drawn (`templates/viewer.js`), where the ship was at sensing (`ais.position`).
 """
 
-import functools
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -12,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pyproj import Transformer
 
 from s2chips_core import layout, tables
 from s2chips_core.ais.fixes import FIX_SCHEMA
 from s2chips_core.ais.snapshots import read_snapshots
 from s2chips_core.ais.targets import TARGET_SCHEMA
+from s2chips_core.chips.grid import utm_xy
 from s2chips_core.storage import Storage
 
 AROUND = timedelta(minutes=30)
@@ -38,9 +37,9 @@ def chip_pixels(chip: Mapping[str, Any], lons: Floats, lats: Floats) -> tuple[Fl
         chip: its row of the index: `epsg` and `transform`, a north-up grid.
         lons, lats: WGS 84, degrees, (n,).
     """
-    x, y = _to_utm(int(chip["epsg"])).transform(lons, lats)
+    x, y = utm_xy(lons, lats, int(chip["epsg"]))
     step_x, _, left, _, step_y, top = (float(v) for v in chip["transform"][:6])
-    return (np.asarray(x) - left) / step_x, (np.asarray(y) - top) / step_y
+    return (x - left) / step_x, (y - top) / step_y
 
 
 def chip_place(chip: Mapping[str, Any], lon: float, lat: float) -> list[float]:
@@ -94,8 +93,3 @@ def read_fixes(storage: Storage, day: date, sources: Sequence[str]) -> dict[int,
             found.append(rows.rename(columns={"ais_time": "time", "ais_lon": "lon", "ais_lat": "lat"})[columns])
     fixes = pd.concat([frame for frame in found if not frame.empty] or found[:1], ignore_index=True)
     return {int(str(mmsi)): of_ship for mmsi, of_ship in fixes.groupby("mmsi")}
-
-
-@functools.lru_cache(maxsize=128)
-def _to_utm(epsg: int) -> Transformer:
-    return Transformer.from_crs(4326, epsg, always_xy=True)

@@ -1,8 +1,11 @@
 """The page of a day as a person meets it: opened in Chromium, looked at, clicked and typed into."""
 
 import dataclasses
+import functools
+import http.server
 import io
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,15 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from s2chips_core.pages.day import build_report
-from s2chips_core.pages.items import MAX_FULL_QUICKLOOKS
+from s2chips_core import layout, tables
+from s2chips_core.ais.fixes import FIX_SCHEMA
+from s2chips_core.ais.snapshots import write_snapshots
+from s2chips_core.pages.day import build_report, write_report
+from s2chips_core.pages.day_items import MAX_INLINE_QUICKLOOKS
+from s2chips_core.storage import LocalStorage
 from tests.browser.conftest import PageLog, is_foreign
 from tests.pages.overpass_day import NOW, make_overpasses
-from tests.pages.sample_day import DAY, GENERATED_AT, TYPES, ReportDay, make_day
+from tests.pages.sample_day import DAY, GENERATED_AT, SETTINGS, TYPES, ReportDay, make_day, put_day
 
 pytestmark = pytest.mark.browser
 
@@ -39,9 +46,23 @@ def write_page(day: ReportDay, folder: Path, **more: Any) -> str:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page of a usual day; some of its ships have names that would like to be code."""
+    """The page of a usual day in its dataset; some of its ships have names that would like to be code."""
     day = make_day(chips=CHIPS, refused=REFUSED, names=HOSTILE, ais_source="synthetic")
-    return write_page(day, tmp_path_factory.mktemp("report"))
+    storage = LocalStorage(tmp_path_factory.mktemp("dataset"))
+    put_day(storage, day, masks=True)
+    ship = day.index.iloc[3]
+    fixes = pd.DataFrame(
+        {
+            "mmsi": ship["mmsi"],
+            "time": [ship["scene_datetime"] + pd.Timedelta(seconds=s) for s in (-60, 60)],
+            "lat": [ship["lat"] - 0.004, ship["lat"] + 0.004],
+            "lon": ship["lon"],
+            "ais_source": "synthetic",
+        }
+    )
+    write_snapshots(storage, DAY, tables.to_frame(tables.conform(fixes, FIX_SCHEMA, "fixes")), metadata=None)
+    written = write_report(DAY, storage=storage, settings=SETTINGS, generated_at=GENERATED_AT, software_version="0.1.0")
+    return storage.path(written.key).as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +70,13 @@ def passes_address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of a day with a plan and a capture: recorded, partial, missed and coming passes."""
     folder = tmp_path_factory.mktemp("report")
     return write_page(make_day(chips=4, refused=3), folder, overpasses=make_overpasses(), generated_at=NOW)
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, *args: Any) -> None:
+        """Not to stderr."""
 
 
 def pixels(place: Locator) -> Any:
@@ -146,7 +174,7 @@ def test_a_click_on_a_footprint_opens_its_chip(page: Page, address: str) -> None
     expect(dialog.locator("img")).to_have_count(0)
 
 
-def test_the_dialog_shows_facts_and_looks(page: Page, address: str) -> None:
+def test_the_viewer_shows_facts_and_looks(page: Page, address: str) -> None:
     page.goto(address)
     page.locator("#cards .card").nth(3).click()
     dialog = page.get_by_role("dialog")
@@ -154,20 +182,26 @@ def test_the_dialog_shows_facts_and_looks(page: Page, address: str) -> None:
     texts += ["S2B_30STE_20251027_0_L2A", "0 DN, from earthsearch flag"]
     for text in texts:
         expect(dialog.get_by_text(text, exact=True).first).to_be_visible()
-    picture, ship = dialog.locator("img"), dialog.locator("#ship")
-    expect(ship).to_be_visible()
-    dialog.get_by_label("Ship's place").uncheck()
-    expect(ship).to_be_hidden()
+    picture, plate = dialog.locator("img"), dialog.locator("[data-part=plate]")
+    for label, layer in (("Ship", "ship"), ("AIS track", "track"), ("Position and sigma", "sigma")):
+        drawn = dialog.locator(f"[data-drawn={layer}]")
+        expect(drawn).not_to_have_attribute("hidden", "")
+        dialog.get_by_label(label, exact=True).uncheck()
+        expect(drawn).to_have_attribute("hidden", "")
+        dialog.get_by_label(label, exact=True).check()
+    expect(dialog.get_by_label("Other vessels")).to_be_hidden()
+    assert dialog.locator("[data-drawn=track] .when:not(.under)").all_text_contents() == ["11:03:22", "11:05:22"]
     dialog.get_by_label("Pixelated").check()
     expect(picture).to_have_css("image-rendering", "pixelated")
-    small = picture.bounding_box()
+    small = plate.bounding_box()
     dialog.get_by_label("Zoom of the picture").select_option("4")
-    large = picture.bounding_box()
+    large = plate.bounding_box()
     assert small is not None
     assert large is not None
     assert large["width"] == pytest.approx(4 * small["width"], rel=0.01)
-    expect(dialog.locator("#scale span")).to_have_text("200 m")
-    width = dialog.locator("#scale i").evaluate("(bar) => bar.getBoundingClientRect().width")
+    assert large["x"] + large["width"] / 2 == pytest.approx(small["x"] + small["width"] / 2, abs=2), "the middle stays"
+    expect(dialog.locator(".scale span")).to_have_text("200 m")
+    width = dialog.locator(".scale i").evaluate("(bar) => bar.getBoundingClientRect().width")
     assert width == pytest.approx(large["width"] * 20 / 256, abs=1.0)  # 20 px of 10 m
 
     dialog.get_by_role("button", name="Next").focus()
@@ -175,10 +209,149 @@ def test_the_dialog_shows_facts_and_looks(page: Page, address: str) -> None:
     expect(dialog.get_by_role("heading", level=2)).to_have_text("MV SAMPLE 4")
     dialog.get_by_role("button", name="Previous").click()
     expect(dialog.get_by_role("heading", level=2)).to_have_text("MV SAMPLE 3")
-    hrefs = dialog.locator("#files a").evaluate_all("(all) => all.map((a) => a.getAttribute('href'))")
+    hrefs = dialog.locator("[data-part=files] a").evaluate_all("(all) => all.map((a) => a.getAttribute('href'))")
     assert hrefs[0] == "../chips/val/244660003/20251027/0000000000000003.tif"
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
+
+
+def colour(picture: Any, rows: slice, cols: slice) -> Any:
+    """Mean red, green, blue of a part of a picture, in shares of its sides."""
+    high, wide, _ = picture.shape
+    part = picture[int(rows.start * high) : int(rows.stop * high), int(cols.start * wide) : int(cols.stop * wide)]
+    return part.mean(axis=(0, 1))
+
+
+def test_each_tab_shows_its_picture_and_keys_reach_all(page: Page, address: str) -> None:
+    page.goto(address)
+    page.locator("#cards .card").nth(4).click()
+    dialog = page.get_by_role("dialog")
+    tabs = dialog.get_by_role("tab")
+    names = ["Natural", "NIR", "NDWI", "SCL", "Cloud", "Land", "Water", "Valid", "B02", "B03", "B04", "B08"]
+    assert tabs.all_text_contents() == names
+    expect(dialog.get_by_text("Short-wave infrared not there: the chip has no B12 (tiling.include_swir)")).to_be_visible()
+    for label in ("Ship", "Position and sigma"):
+        dialog.get_by_label(label, exact=True).uncheck()
+    frame, sea, land = (
+        dialog.locator("[data-part=frame]"),
+        (slice(0.6, 0.9), slice(0.5, 0.9)),
+        (slice(0.2, 0.8), slice(0.02, 0.05)),
+    )
+    seen = {}
+    tabs.first.focus()
+    for name in names:
+        tab = dialog.get_by_role("tab", name=name, exact=True)
+        expect(tab).to_be_focused()
+        expect(tab).to_have_attribute("aria-selected", "true")
+        expect(dialog.get_by_role("tabpanel", name=name, exact=True)).to_be_visible()
+        dialog.locator("img").evaluate("(i) => i.decode()")
+        seen[name] = pixels(frame)
+        page.keyboard.press("ArrowRight")
+    expect(tabs.first).to_be_focused()  # round
+    assert all(np.abs(seen[a] - seen[b]).mean() > 1 for a in names[:4] for b in names[:4] if a != b)
+    for picture in (seen["Natural"], seen["B04"]):
+        middle = colour(picture, slice(0.48, 0.52), slice(0.497, 0.503))
+        assert middle.mean() > colour(picture, *sea).mean() + 60, "the ship is not at the centre of the picture"
+    np.testing.assert_allclose(colour(seen["SCL"], *sea), (0, 0, 255), atol=6)
+    np.testing.assert_allclose(colour(seen["SCL"], *land), (0, 160, 0), atol=6)
+    assert colour(seen["NDWI"], *sea)[2] > colour(seen["NDWI"], *sea)[0] + 30
+    assert colour(seen["NDWI"], *land)[0] > colour(seen["NDWI"], *land)[2] + 30
+
+    # The picture that was chosen stays when the next chip is looked at, and the focus on its tab.
+    page.keyboard.press("End")
+    expect(dialog.get_by_role("tab", name="B08")).to_be_focused()
+    dialog.get_by_role("button", name="Next").click()
+    expect(dialog.get_by_role("tab", name="B08")).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("+")
+    expect(dialog.get_by_label("Zoom of the picture")).to_have_value("2")
+
+
+def test_sheets_are_loaded_when_they_are_looked_at(page: Page, address: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    assert_pictures_are_there(page.locator("#cards img"), 60)
+    assert not [url for url in asked if "/views/" in url]
+    page.locator("#cards .card").nth(5).click()
+    page.get_by_role("dialog").locator("img").evaluate("(i) => i.decode()")
+    assert [url.rpartition("/")[2] for url in asked if "/views/" in url] == ["0000000000000005.jpg"]
+
+
+def test_a_page_without_its_sheets_shows_the_quicklook_and_says_so(
+    page: Page, page_log: PageLog, address: str, tmp_path: Path
+) -> None:
+    alone = tmp_path / "report.html"
+    alone.write_bytes(Path(address.removeprefix("file://")).read_bytes())
+    page.goto(alone.as_uri())
+    page.locator("#cards .card").nth(4).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("status")).to_contain_text("views/20251027/0000000000000004.jpg")
+    expect(dialog.get_by_role("tab")).to_have_count(0)
+    assert_pictures_are_there(dialog.locator("img"), 1)
+    assert all("ERR_FILE_NOT_FOUND" in text for text in page_log.console_errors)
+    page_log.console_errors.clear()
+
+
+def test_the_page_works_from_a_server_too(page: Page, address: str) -> None:
+    folder = Path(address.removeprefix("file://")).parents[1]
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            page.goto(f"http://127.0.0.1:{server.server_port}/{layout.report(DAY)}")
+            page.locator("#cards .card").first.click()
+            dialog = page.get_by_role("dialog")
+            expect(dialog.get_by_role("tab")).to_have_count(12)
+            assert_pictures_are_there(dialog.locator("img"), 1)
+            assert dialog.locator("img").evaluate("(i) => i.naturalWidth") == 1024
+        finally:
+            server.shutdown()
+
+
+def test_gate_numbers_are_told_apart_without_colour(page: Page, address: str) -> None:
+    page.goto(address)
+    page.get_by_role("combobox", name="Outcome").select_option("gate_cloud")
+    page.locator("#cards .card").first.click()
+    dialog = page.get_by_role("dialog")
+    gauges = dialog.locator(".gauges li")
+    expect(gauges).to_have_count(4)
+    expect(gauges.nth(0)).to_contain_text("Cloud1.0 %at most 5.0 % · ✓ kept")
+    expect(gauges.nth(2)).to_contain_text("Water97.0 %at least 50.0 % · ✓ kept")
+    limit, value = gauges.nth(2).evaluate(
+        "(li) => [li.querySelector('.limit').getBBox().x, li.querySelector('.value').getBBox().width]"
+    )
+    assert (limit, value) == (pytest.approx(50), pytest.approx(97))
+
+
+def test_labels_of_other_vessels_are_drawn_where_they_are(page: Page, tmp_path: Path) -> None:
+    day = make_day(chips=1, refused=0)
+
+    def label(mmsi: int, *, target: bool, box: list[float] | None, col: float, row: float) -> dict[str, Any]:
+        known = {"lat": 36.0, "lon": -5.0, "position_method": "interpolated", "ais_source": "aisstream", "truncated": False}
+        size = {"length_m": 60.0, "width_m": 20.0, "box": box}
+        return {**known, **size, "mmsi": mmsi, "is_target": target, "ship_name": f"SHIP {mmsi}", "col": col, "row": row}
+
+    labels = [
+        label(1, target=True, box=[127.0, 125.0, 129.0, 125.0, 129.0, 131.0, 127.0, 131.0], col=128.5, row=128.5),
+        label(2, target=False, box=[50.0, 40.0, 60.0, 40.0, 60.0, 44.0, 50.0, 44.0], col=55.0, row=42.0),
+        label(3, target=False, box=None, col=200.0, row=210.0),
+    ]
+    address = write_page(dataclasses.replace(day, index=day.index.assign(labels=[labels])), tmp_path)
+    page.goto(address)
+    page.locator("#cards .card").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Other vessels")).to_be_checked()
+    others = dialog.locator("[data-drawn=others] path:not(.under)")
+    assert others.locator("title").all_text_contents() == ["SHIP 2, 60 m × 20 m", "SHIP 3, 60 m × 20 m"]
+    plate = dialog.locator("[data-part=plate]").bounding_box()
+    own = dialog.locator("[data-drawn=ship] path:not(.under)").last
+    assert plate is not None
+    for drawn, col, row in ((others.first, 55, 42), (others.last, 200, 210), (own, 128, 128)):
+        box = drawn.bounding_box()
+        assert box is not None
+        # The middle: the box takes in the width of the line.
+        middle = box["x"] + box["width"] / 2 - plate["x"], box["y"] + box["height"] / 2 - plate["y"]
+        assert middle == pytest.approx((col / 256 * plate["width"], row / 256 * plate["width"]), abs=1)
 
 
 def test_the_map_zooms_and_moves(page: Page, address: str) -> None:
@@ -248,7 +421,7 @@ def test_names_of_ships_stay_text(page: Page, address: str) -> None:
         assert shown is not None
         assert shown.removeprefix(" ") == name
         page.keyboard.press("Escape")
-    assert page.locator("#cards .words img, #cards .words script, #detail b, img[src=x]").count() == 0
+    assert page.locator("#cards .words img, #cards .words script, #viewer-title b, img[src=x]").count() == 0
     assert "owned" not in page.title()
 
 
@@ -302,16 +475,23 @@ def test_parts_have_names(page: Page, address: str) -> None:
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
 
 
-def test_beyond_the_cap_thumbnails_and_links_to_the_files(page: Page, tmp_path: Path) -> None:
-    chips = MAX_FULL_QUICKLOOKS + 1
-    page.goto(write_page(make_day(chips=chips, refused=0), tmp_path))
+def test_beyond_the_cap_the_files_beside_the_page_are_shown_as_they_come_into_view(page: Page, tmp_path: Path) -> None:
+    chips = MAX_INLINE_QUICKLOOKS + 1
+    day = make_day(chips=chips, refused=0)
+    storage = LocalStorage(tmp_path)
+    for path, jpeg in zip(day.index["path"], day.quicklooks.values(), strict=True):
+        storage.put(path.replace(".tif", "_quicklook.jpg"), jpeg)
+    (tmp_path / "reports").mkdir()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(write_page(day, tmp_path / "reports"))
     expect(page.get_by_role("status")).to_have_text(f"{chips} of {chips} chips")
-    assert_pictures_are_there(page.locator("#cards img"), 60)
+    expect(page.locator("#cards img")).to_have_count(60)
+    page.locator("#cards img").first.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('#cards img').naturalWidth === 256")
+    assert 0 < sum("_quicklook" in url for url in asked) <= 60
     page.locator("#cards .card").first.click()
-    dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("The picture is a thumbnail")).to_be_visible()
-    href = dialog.get_by_role("link", name="Quicklook").get_attribute("href")
-    assert href == "../chips/train/244660000/20251027/0000000000000000_quicklook.jpg"
+    assert_pictures_are_there(page.get_by_role("dialog").locator("img"), 1)
 
 
 def test_an_address_with_a_chip_opens_it(page: Page, address: str) -> None:

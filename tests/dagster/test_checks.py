@@ -20,7 +20,7 @@ import s2chips_core.overpasses.planning
 from s2chips_core import layout, tables
 from s2chips_core.config import load_settings
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
-from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.sandbox.archive import DEMO_NOW
 from s2chips_core.storage import LocalStorage, Storage
 from s2chips_dagster.assets import build_assets
@@ -38,6 +38,7 @@ BLOCKING = {
     "chips:not_clipped_low",
     "chips:no_synthetic_in_real",
     "daily_geojson:equals_index_and_files",
+    "daily_geojson:labels_match_chips",
 }
 OF_THE_INDEX = {"tiles_index:schema", "tiles_index:unique_ids", "tiles_index:equals_files"}
 PART = layout.index_part(DAY, DAY, layout.CAPTURE)
@@ -111,7 +112,7 @@ def without_first_row(key: str) -> Harm:
 
 
 def chips_of(storage: LocalStorage) -> list[str]:
-    index = tables.read_table(storage, PART, INDEX_SCHEMA)
+    index = tables.read_table(storage, PART, PART_SCHEMA)
     return list(index["path"])
 
 
@@ -143,9 +144,9 @@ def forget_a_footprint(storage: LocalStorage) -> None:
 
 def call_a_chip_real(storage: LocalStorage) -> None:
     """A chip of a file among the synthetic ones: the same chip, owned by another source."""
-    part = tables.read_table(storage, PART, INDEX_SCHEMA).head(1)
+    part = tables.read_table(storage, PART, PART_SCHEMA).head(1)
     part = part.assign(ais_source="file", source_id="file-0123456789ab")
-    tables.write_table(storage, layout.index_part(DAY, DAY, "file-0123456789ab"), part, INDEX_SCHEMA)
+    tables.write_table(storage, layout.index_part(DAY, DAY, "file-0123456789ab"), part, PART_SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +175,7 @@ def call_a_chip_real(storage: LocalStorage) -> None:
             {"daily_geojson:equals_index_and_files", "tiles_index:equals_files"},
             "files that are missing: 1",
         ),
+        (without_first_row(layout.daily_labels(DAY)), {"daily_geojson:labels_match_chips"}, "with its target once: 1"),
         (forget_a_footprint, {"daily_geojson:equals_index_and_files"}, "not in the GeoJSON"),
         (drop_column(layout.tiles_index(), "mmsi"), OF_THE_INDEX, "mmsi"),
         (first_row_again(layout.tiles_index()), {"tiles_index:unique_ids"}, "repeated"),

@@ -18,7 +18,7 @@ from s2chips_core.chips.gate import GateNumbers, GateVerdict
 from s2chips_core.chips.identity import fingerprint
 from s2chips_core.config import Settings
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
-from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import Storage
@@ -103,7 +103,7 @@ def put_day(storage: Storage, day: "ReportDay", *, masks: bool = False) -> None:
     """The tables of a day, and of each chip the quicklook, the `.tif` and, if wanted, the masks."""
     tables.write_table(storage, layout.outcomes(DAY), day.outcomes, OUTCOME_SCHEMA)
     tables.write_table(storage, layout.matches(DAY), day.matches, MATCH_SCHEMA)
-    tables.write_table(storage, layout.index_part(DAY, DAY, "capture"), day.index, INDEX_SCHEMA)
+    tables.write_table(storage, layout.index_part(DAY, DAY, "capture"), day.index, PART_SCHEMA)
     chip = sea_chip(1, masks=masks)
     tif = encode_geotiff(chip, tags={}, geotiff="gtiff", compression="deflate")
     for row in day.index.itertuples():
@@ -239,6 +239,8 @@ def make_day(
                 "heading_deg": float(n * 37 % 360),
                 "sog_kn": 11.3,
                 "cog_deg": float(n * 37 % 360),
+                "vessels": 0,
+                "labels": [],
                 "fingerprint": "f",
                 "created_at": GENERATED_AT,
                 "software_version": "0.1.0",
@@ -249,7 +251,7 @@ def make_day(
         )
     return ReportDay(
         outcomes=_frame(outcomes, OUTCOME_SCHEMA),
-        index=_frame(index, INDEX_SCHEMA),
+        index=_frame(index, PART_SCHEMA),
         matches=_frame(matches, MATCH_SCHEMA),
         quicklooks=quicklooks,
     )

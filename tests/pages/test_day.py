@@ -14,7 +14,7 @@ from s2chips_core.ais.fixes import FIX_SCHEMA
 from s2chips_core.ais.snapshots import write_snapshots
 from s2chips_core.errors import InputError, SchemaError, StorageError
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
-from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.pages.day import SCRIPTS, build_report, write_report
 from s2chips_core.pages.day_items import MAX_INLINE_QUICKLOOKS
 from s2chips_core.pages.gate_bars import Limits
@@ -138,7 +138,7 @@ def test_an_empty_day_says_so() -> None:
 def test_one_chip_of_two_sources_is_shown_once() -> None:
     day = make_day(chips=2, refused=0)
     outcomes, index = (tables.concat([f, f.assign(source_id="file-0123456789ab")], s)
-                       for f, s in ((day.outcomes, OUTCOME_SCHEMA), (day.index, INDEX_SCHEMA)))  # fmt: skip
+                       for f, s in ((day.outcomes, OUTCOME_SCHEMA), (day.index, PART_SCHEMA)))  # fmt: skip
     items = read(dataclasses.replace(day, outcomes=outcomes, index=index)).items
     assert len(items) == 2
     assert ["Source", "capture; file-0123456789ab"] in [fact for _, group in items[0]["facts"] for fact in group]
@@ -183,7 +183,7 @@ def test_write_report_reads_the_day_from_the_dataset(storage: LocalStorage) -> N
     put_day(storage, day)
     # Sensed on the same day, but made from the AIS of another: not of this page.
     other = make_day(chips=6, refused=0).index.iloc[4:]
-    tables.write_table(storage, layout.index_part(DAY, DAY.replace(day=26), "capture"), other, INDEX_SCHEMA)
+    tables.write_table(storage, layout.index_part(DAY, DAY.replace(day=26), "capture"), other, PART_SCHEMA)
     written = write_report(DAY, storage=storage, settings=SETTINGS, **MADE)
     assert written.key == "reports/report_20251027.html"
     assert (written.views.made, written.views.kept, written.views.removed) == (4, 0, 0)
@@ -250,7 +250,7 @@ def test_write_report_follows_chips_to_the_day_of_their_scene(storage: LocalStor
         )
     put_day(storage, day)
     storage.delete(layout.index_part(DAY, DAY, "capture"))
-    tables.write_table(storage, layout.index_part(DAY.replace(day=28), DAY, "capture"), day.index, INDEX_SCHEMA)
+    tables.write_table(storage, layout.index_part(DAY.replace(day=28), DAY, "capture"), day.index, PART_SCHEMA)
     written = write_report(DAY, storage=storage, settings=SETTINGS, **MADE)
     items = Reader(storage.get(written.key)).items
     assert [item["views"]["src"].split("/")[1] for item in items] == ["20251028"] * 2

@@ -4,7 +4,7 @@ import pytest
 
 from s2chips_core.errors import InputError
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
-from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.pages.day_items import MAX_INLINE_QUICKLOOKS, chip_items, refused_items
 from s2chips_core.pages.gate_bars import Limits
 from s2chips_core.scenes.scene import Scene
@@ -15,7 +15,7 @@ LIMITS = Limits({SETTINGS.config_hash: SETTINGS.gate})
 
 
 def items_of(day: ReportDay, quicklooks: dict[str, bytes]) -> list[dict[str, object]]:
-    chips = conform(day.index, INDEX_SCHEMA, "index").to_pylist()
+    chips = conform(day.index, PART_SCHEMA, "index").to_pylist()
     of_chip = {chip["chip_id"]: () for chip in chips}
     return chip_items(chips, of_chip, quicklooks=quicklooks, views={}, limits=LIMITS, fixes={})
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import shapely
 
-from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.pages.items import Sheet, chip_item, inline_picture, linked_picture
 from s2chips_core.tables import conform
 from tests.pages.sample_day import make_day
@@ -16,7 +16,7 @@ from tests.pages.sample_day import make_day
 @pytest.fixture(scope="module")
 def chip() -> dict[str, Any]:
     """A row of the index."""
-    row: dict[str, Any] = conform(make_day(chips=1, refused=0).index, INDEX_SCHEMA, "index").to_pylist()[0]
+    row: dict[str, Any] = conform(make_day(chips=1, refused=0).index, PART_SCHEMA, "index").to_pylist()[0]
     return row
 
 
@@ -67,7 +67,7 @@ def test_a_ship_without_heading_lies_along_its_course_while_it_moves(
     np.testing.assert_allclose([outline.centroid.x, outline.centroid.y], item["place"]["at"], atol=0.02)
 
 
-def test_labels_take_the_place_of_the_hull_where_they_have_a_box(chip: dict[str, Any]) -> None:
+def test_labels_take_the_place_of_the_hull(chip: dict[str, Any]) -> None:
     other = {**LABEL, "is_target": False, "box": None, "truncated": True, "ship_name": None, "mmsi": 7, "length_m": None}
     item = item_of({**chip, "labels": [LABEL, other]})
     assert item["hull"] is None
@@ -80,15 +80,26 @@ def test_labels_take_the_place_of_the_hull_where_they_have_a_box(chip: dict[str,
         },
         {"name": "MMSI 7, cut off by the chip's edge", "target": False, "at": [128.5, 128.25], "box": None},
     ]
-    assert item_of({**chip, "labels": [other]})["hull"] is not None
-    assert item_of({**chip, "labels": None})["labels"] == item_of(chip)["labels"] == []
+    assert item_of({**chip, "labels": [other]})["hull"] is None
+    assert item_of({**chip, "labels": []})["hull"] is not None
+    where = [("MMSI 7, cut off by the chip's edge", "column 128, row 128")]
+    assert ("Other AIS vessels in the chip", where) in item["facts"]
+    from_index = {name: value for name, value in chip.items() if name != "labels"}
+    assert item_of(from_index)["labels"] == item_of({**chip, "labels": None})["labels"] == []
+
+
+def test_a_track_is_said_in_words_too(chip: dict[str, Any]) -> None:
+    item = item_of(chip, track=[(1.0, 2.0, "11:03:22"), (5.0, 2.0, "11:04:22")])
+    assert item["track"] == [[1.0, 2.0, "11:03:22"], [5.0, 2.0, "11:04:22"]]
+    assert item["facts"][-1] == ("AIS track", [("Fixes around sensing", "2 shown, 11:03:22 to 11:04:22 UTC")])
 
 
 def test_whether_the_picture_shows_the_ship_is_said_where_it_was_judged(chip: dict[str, Any]) -> None:
     def said(**columns: Any) -> dict[str, str]:
         return {label: value for _, group in item_of({**chip, **columns})["facts"] for label, value in group}
 
-    assert "Seen in the picture" not in said()
+    older = {name: value for name, value in chip.items() if not name.startswith("confirmation")}
+    assert "Seen in the picture" not in {label for _, group in item_of(older)["facts"] for label, _ in group}
     judged = said(confirmation="ambiguous", confirmation_offset_m=84.2, confirmation_contrast=3.14)
     assert judged["Seen in the picture"] == "ambiguous"
     assert judged["Brightest near by"] == "84 m from the expected hull"

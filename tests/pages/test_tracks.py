@@ -12,7 +12,7 @@ from rasterio.transform import rowcol
 
 from s2chips_core import layout, tables
 from s2chips_core.ais.targets import TARGET_SCHEMA
-from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.pages.tracks import MOST_FIXES, chip_pixels, chip_place, read_fixes, select_track
 from s2chips_core.storage import LocalStorage
 from s2chips_core.tables import conform
@@ -22,7 +22,7 @@ from tests.pages.sample_day import DAY, SENSED, make_day
 @pytest.fixture(scope="module")
 def chip() -> dict[str, Any]:
     """A row of the index."""
-    row: dict[str, Any] = conform(make_day(chips=1, refused=0).index, INDEX_SCHEMA, "index").to_pylist()[0]
+    row: dict[str, Any] = conform(make_day(chips=1, refused=0).index, PART_SCHEMA, "index").to_pylist()[0]
     return row
 
 

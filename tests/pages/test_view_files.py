@@ -10,7 +10,7 @@ from rasterio.io import MemoryFile
 
 from s2chips_core import layout, tables
 from s2chips_core.errors import StorageError
-from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.pages import view_files
 from s2chips_core.pages.gate_bars import Limits
 from s2chips_core.pages.view_files import ViewsResult, refresh_views
@@ -22,7 +22,7 @@ LIMITS = Limits({SETTINGS.config_hash: SETTINGS.gate})
 
 def rows(day: ReportDay) -> list[dict[str, Any]]:
     """The rows of the index."""
-    found: list[dict[str, Any]] = tables.conform(day.index, INDEX_SCHEMA, "index").to_pylist()
+    found: list[dict[str, Any]] = tables.conform(day.index, PART_SCHEMA, "index").to_pylist()
     return found
 
 
@@ -69,7 +69,7 @@ def test_sheets_of_chips_that_are_gone_are_removed(storage: LocalStorage) -> Non
     put_day(storage, day)
     refresh(storage, rows(day))
     left = dataclasses.replace(day, index=day.index.iloc[1:])
-    tables.write_table(storage, layout.index_part(DAY, DAY, "capture"), left.index, INDEX_SCHEMA)
+    tables.write_table(storage, layout.index_part(DAY, DAY, "capture"), left.index, PART_SCHEMA)
     assert numbers(refresh(storage, rows(left))) == (0, 2, 1)
     assert not storage.exists(layout.view(DAY, "0" * 16))
     # A chip of another AIS day's source is not of this page, and its sheet stays.

@@ -22,7 +22,8 @@
     const words = el("span", { class: "words" }, el("b", {}, el("bdi", {}, item.name)));
     const thumb = el("span", { class: "thumb" });
     if (item.picture !== null) {
-      thumb.append(el("img", { alt: `Sentinel-2 chip of ${item.name}, ${item.line}`, width: 256, height: 256, loading: "lazy", decoding: "async", src: item.picture }));
+      const lazy = item.picture.startsWith("data:") ? {} : { loading: "lazy" };
+      thumb.append(el("img", { alt: `Sentinel-2 chip of ${item.name}, ${item.line}`, width: 256, height: 256, decoding: "async", ...lazy, src: item.picture }));
       words.append(el("span", {}, el("bdi", {}, item.type)), el("span", { class: "tail" }, el("span", {}, item.line), el("span", { class: "badge" }, item.split)));
     } else {
       thumb.append(mark(item.outcome));
