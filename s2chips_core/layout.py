@@ -145,6 +145,12 @@ def outcomes(day: date) -> str:
     return f"outcomes/{ymd(day)}.parquet"
 
 
+def day_of_outcomes(key: str) -> date | None:
+    """The day of an `outcomes` key; none for any other key below `outcomes_folder`."""
+    found = re.fullmatch(r"outcomes/([0-9]{8})\.parquet", key)
+    return datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC).date() if found else None
+
+
 def outcomes_part(day: date, source_id: str) -> str:
     """The outcomes of one source of a day."""
     return f"outcomes/parts/{ymd(day)}/{safe(source_id)}.parquet"
@@ -294,3 +300,38 @@ def is_move_journal(key: str) -> bool:
 def source_lock(ais_day: date, source_id: str) -> str:
     """The name of the lock that a run of a source of a day holds from its first decision to its commit."""
     return f"day-{ymd(ais_day)}-{safe(source_id)}"
+
+
+def reports_folder() -> str:
+    """All pages."""
+    return "reports"
+
+
+def dataset_page() -> str:
+    """The page of the whole dataset."""
+    return "reports/index.html"
+
+
+def dataset_assets() -> str:
+    """The scripts and data that the page of the dataset loads when they are looked at."""
+    return "reports/assets"
+
+
+def dataset_asset(name: str) -> str:
+    """One of them; its name holds a hash of its bytes."""
+    return f"{dataset_assets()}/{safe(name)}"
+
+
+def views_folder(scene_day: date) -> str:
+    """The sheets of pictures of all chips sensed on a day."""
+    return f"reports/views/{ymd(scene_day)}"
+
+
+def view(scene_day: date, chip_id: str) -> str:
+    """The sheet of pictures of one chip."""
+    return f"{views_folder(scene_day)}/{safe(chip_id)}.jpg"
+
+
+def views_note(scene_day: date) -> str:
+    """What is where on the sheets of a day, and which chips they were made from."""
+    return f"{views_folder(scene_day)}/views.json"

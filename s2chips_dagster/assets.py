@@ -1,4 +1,4 @@
-"""The seven assets, in the order that data flows.
+"""The eight assets, in the order that data flows.
 
 Each body takes settings and doors from the workspace, calls one function of the core and says what it made. No logic here.
 """
@@ -12,7 +12,8 @@ from s2chips_core import __version__, layout, tables
 from s2chips_core.config import Settings
 from s2chips_dagster import captures, plans, run_config
 from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
-from s2chips_dagster.metadata import PREVIEW_ROWS, counts_table, table_preview, throttled
+from s2chips_dagster.dataset_pages import report_dataset
+from s2chips_dagster.metadata import PREVIEW_ROWS, counts_table, rate, table_preview, throttled
 from s2chips_dagster.partitions import daily, day_of
 from s2chips_dagster.resources import Workspace
 
@@ -72,6 +73,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 "statuses": dg.MetadataValue.json(
                     {str(k): int(n) for k, n in result.matches["status"].value_counts().items()}
                 ),
+                "match_rate": rate(int((result.matches["status"] == "matched").sum()), len(result.matches)),
                 "scenes": result.matches["scene_id"].nunique(),
                 "requests": result.requests,
                 "seconds": round(result.seconds, 3),
@@ -142,28 +144,50 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
     @dg.asset(partitions_def=days, group_name=GROUP, deps=[chips], kinds={"html"}, owners=OWNERS)
     def daily_report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
-        """The page of the day: quicklooks, map, outcomes, index."""
+        """The page of the day: gallery, larger views of each chip, map, outcomes, index."""
         from s2chips_core.index import outcomes
-        from s2chips_core.index.report import write_report
+        from s2chips_core.pages.day import write_report
 
         now = workspace.settings()
         storage = workspace.storage(now)
         day = day_of(context.partition_key)
         began = time.monotonic()
-        key = write_report(
+        page = write_report(
             day,
             storage=storage,
+            settings=now,
             generated_at=workspace.clock(),
             software_version=__version__,
             imagery_credit=imagery_credit(now),
+            progress=throttled(context.log),
         )
         table = tables.read_table(storage, layout.outcomes(day), outcomes.OUTCOME_SCHEMA)
+        counts = outcomes.counts(table)
         return dg.MaterializeResult(
             metadata={
-                "page": dg.MetadataValue.path(storage.url(key)),
-                "outcomes": counts_table(outcomes.counts(table)),
+                "page": dg.MetadataValue.path(storage.url(page.key)),
+                "views": len(page.views.views),
+                "views_made": page.views.made,
+                "views_removed": page.views.removed,
+                "views_seconds": round(page.views.seconds, 3),
+                "outcomes": counts_table(counts),
+                "targets": len(table),
+                "chips": counts["chipped"],
+                "pass_rate": rate(counts["chipped"], len(table)),
                 "seconds": round(time.monotonic() - began, 3),
             }
         )
 
-    return [overpass_plan, ais_snapshots, scene_matches, chips, daily_geojson, tiles_index, daily_report]
+    @dg.asset(
+        group_name=GROUP,
+        deps=[tiles_index, daily_report],
+        kinds={"html"},
+        owners=OWNERS,
+        pool="tiles_index",
+        automation_condition=INDEX_CONDITION,
+    )
+    def dataset_report(workspace: Workspace) -> dg.MaterializeResult[Any]:
+        """`reports/index.html`: map, gallery, days, balance, gate numbers and splits of the whole dataset."""
+        return dg.MaterializeResult(metadata=report_dataset(workspace))
+
+    return [overpass_plan, ais_snapshots, scene_matches, chips, daily_geojson, daily_report, tiles_index, dataset_report]

@@ -59,6 +59,7 @@ def build_checks(assets: Sequence[dg.AssetsDefinition], settings: Settings) -> l
         ),
         of_day("chips", "no_synthetic_in_real", _no_synthetic_in_real, "No synthetic AIS in a dataset that has real AIS."),
         of_day("daily_geojson", "equals_index_and_files", _day_files, "Index, files and GeoJSON are the same chips."),
+        of_day("daily_geojson", "labels_match_chips", _day_labels, "Each chip is labelled with its target and its vessels."),
         of_all("tiles_index", "schema", _tiles_schema, "tiles.parquet has its declared columns."),
         of_all("tiles_index", "unique_ids", _tiles_unique, "No chip_id is there twice."),
         of_all("tiles_index", "equals_files", _tiles_files, "Rows, files and parts are the same chips."),
@@ -149,6 +150,12 @@ def _day_files(storage: Storage, day: date) -> "CheckResult":
     from s2chips_core.index.checks import check_day_files
 
     return check_day_files(storage, day)
+
+
+def _day_labels(storage: Storage, day: date) -> "CheckResult":
+    from s2chips_core.index.checks import check_labels
+
+    return check_labels(storage, day)
 
 
 def _tiles_schema(storage: Storage) -> "CheckResult":

@@ -40,9 +40,9 @@ def build_definitions(config_file: Path, *, now: str = "") -> dg.Definitions:
             build_inbox_sensor(settings, file_job),
             dg.AutomationConditionSensorDefinition(
                 "index_automation",
-                target=dg.AssetSelection.assets("tiles_index"),
+                target=dg.AssetSelection.assets("tiles_index", "dataset_report"),
                 default_status=dg.DefaultSensorStatus.RUNNING,
-                description="Makes tiles_index once the days that feed it are done.",
+                description="Makes tiles_index and the page of the dataset once the days that feed them are done.",
             ),
         ],
         resources={"workspace": Workspace(config_file=str(config_file), now=now)},

@@ -17,6 +17,7 @@ from s2chips_core.errors import ConfigError
 from s2chips_dagster import inbox, run_config
 from s2chips_dagster.checks import checks_of_source
 from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
+from s2chips_dagster.dataset_pages import report_dataset
 from s2chips_dagster.jobs import CHIPPING_TAGS
 from s2chips_dagster.metadata import table_preview, throttled
 from s2chips_dagster.resources import Workspace
@@ -100,9 +101,9 @@ def chip_file(
     from s2chips_core import __version__
     from s2chips_core.ais.day import read_file
     from s2chips_core.index.geojson import refresh_geojson
-    from s2chips_core.index.report import write_report
     from s2chips_core.index.row_report import build_row_report, format_row_report
     from s2chips_core.index.tiles import build_tiles_index
+    from s2chips_core.pages.day import write_report
     from s2chips_core.scenes.day import match_file
 
     storage = workspace.storage(settings)
@@ -128,9 +129,11 @@ def chip_file(
         write_report(
             day,
             storage=storage,
+            settings=chosen,
             generated_at=workspace.clock(),
             software_version=__version__,
             imagery_credit=imagery_credit(settings),
+            progress=throttled(context.log),
         )
         context.log_event(
             dg.AssetMaterialization(
@@ -142,6 +145,7 @@ def chip_file(
         )
     index = build_tiles_index(storage)
     context.log_event(dg.AssetMaterialization(asset_key="tiles_index", metadata={"chips": index.rows, "parts": index.parts}))
+    context.log_event(dg.AssetMaterialization(asset_key="dataset_report", metadata=report_dataset(workspace)))
     rows = build_row_report([result.outcomes for result in results], [result.rows for result in results])
     report = format_row_report(rows)
     storage.put(report_key, report)

@@ -19,7 +19,7 @@ PRUNING_TAGS = {KIND_TAG: PRUNING_KIND}
 
 
 def build_jobs() -> list[Any]:
-    """The asset jobs of one day. `tiles_index` is in none: it is made once, after the days that feed it."""
+    """The asset jobs of one day, and `index_tiles`: what is of all days is made once, after the days that feed it."""
     return [
         dg.define_asset_job(
             "plan_overpasses",
@@ -37,7 +37,11 @@ def build_jobs() -> list[Any]:
             "chip_day", selection=list(CHIP_DAY), tags=CHIPPING_TAGS, description="Match and chip the AIS of a day."
         ),
         dg.define_asset_job("run_day", selection=list(RUN_DAY), tags=CHIPPING_TAGS, description="Everything for one day."),
-        dg.define_asset_job("index_tiles", selection=["tiles_index"], description="Make tiles.parquet from all days."),
+        dg.define_asset_job(
+            "index_tiles",
+            selection=["tiles_index", "dataset_report"],
+            description="Make tiles.parquet and the page of the dataset from all days.",
+        ),
     ]
 
 

@@ -17,6 +17,7 @@ from s2chips_core.errors import ConfigError
 from s2chips_core.storage import Storage
 from s2chips_dagster import run_config
 from s2chips_dagster.chipping import imagery_credit
+from s2chips_dagster.dataset_pages import report_dataset
 from s2chips_dagster.jobs import PRUNING_TAGS
 from s2chips_dagster.metadata import counts_table, records_table, throttled
 from s2chips_dagster.resources import Workspace
@@ -173,7 +174,7 @@ def _follow_up(
 ) -> None:
     """Pages anew, checks, events; for moves that had been broken off too."""
     from s2chips_core.index.checks import all_of, check_all_files, check_day_files
-    from s2chips_core.index.report import write_report
+    from s2chips_core.pages.day import write_report
 
     for move in finished:
         context.log.warning(
@@ -190,6 +191,7 @@ def _follow_up(
             write_report(
                 day,
                 storage=storage,
+                settings=settings,
                 generated_at=workspace.clock(),
                 software_version=__version__,
                 imagery_credit=imagery_credit(settings),
@@ -202,3 +204,4 @@ def _follow_up(
     if not judged.passed:
         raise dg.Failure(f"index, files and GeoJSON do not agree: {judged.description}")
     context.log_event(dg.AssetMaterialization("tiles_index", metadata={"chips": int(whole.numbers["chips"])}))
+    context.log_event(dg.AssetMaterialization("dataset_report", metadata=report_dataset(workspace)))

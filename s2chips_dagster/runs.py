@@ -43,7 +43,7 @@ class Runs:
         return self._execute("chip_day", _ops(config), partition_key=day.isoformat())
 
     def index(self) -> bool:
-        """Make `tiles.parquet`. Whether it succeeded."""
+        """Make `tiles.parquet` and the page of the dataset. Whether it succeeded."""
         return self._execute("index_tiles", {})
 
     def chip_file(self, path: Path, config: Mapping[str, Any]) -> list[date] | None:
@@ -89,6 +89,8 @@ class Runs:
             if self.storage.exists(key):
                 print(f"  {what}: {self.storage.url(key)}")
         print(f"  index: {self.storage.url(layout.tiles_index())}")
+        if self.storage.exists(layout.dataset_page()):
+            print(f"  all days: {self.storage.url(layout.dataset_page())}")
 
     def _execute(self, job: str, run_config: dict[str, Any], partition_key: str | None = None) -> bool:
         return self._result(job, run_config, partition_key).success

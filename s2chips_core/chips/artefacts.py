@@ -47,7 +47,8 @@ def encode_geotiff(
 
 
 def encode_masks(chip: Chip) -> bytes:
-    """The chip's masks as GeoTIFF: uint8 bands cloud, land, water, valid; 0 no, 1 yes, 255 (nodata) not known.
+    """The chip's masks as GeoTIFF: uint8 bands cloud, land, water, valid (0 no, 1 yes) and scl (ESA's
+    classes 0 to 11); 255 (nodata) not known.
 
     Raises:
         ValueError: the chip was cut without masks.

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from s2chips_core.chips.gate import GateNumbers, GateVerdict, RefusalReason
 from s2chips_core.chips.grid import Transform
 
-MASK_BANDS = ("cloud", "land", "water", "valid")
+MASK_BANDS = ("cloud", "land", "water", "valid", "scl")
 NOT_KNOWN = 255
-"""In the cloud, land and water masks: not measured."""
+"""In the cloud, land and water masks and in scl: not measured."""
 
 MaskArray = npt.NDArray[np.uint8]
 
@@ -52,7 +52,7 @@ class Chip:
     boa_offset_source: str
     scl_present: bool
     masks: MaskArray | None
-    """(4, rows, cols), `MASK_BANDS`: 0 no, 1 yes, 255 not known. With `masks.persist` only."""
+    """(5, rows, cols), `MASK_BANDS`: 0 no, 1 yes, 255 not known; `scl` has ESA's classes. With `masks.persist` only."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -217,17 +217,18 @@ class _Cutter:
 
     def _masks(self, ship: Ship, offset_dn: int) -> MaskArray:
         gate = self._settings.gate
-        cloud, land, water = (np.full((ship.window.rows, ship.window.cols), NOT_KNOWN, np.uint8) for _ in range(3))
+        cloud, land, water, scl = (np.full((ship.window.rows, ship.window.cols), NOT_KNOWN, np.uint8) for _ in range(4))
         if ship.scl is not None:
-            known = ~np.isin(ship.scl, SCL_INVALID)
-            cloud[known] = np.isin(ship.scl, gate.cloud_classes)[known]
-            land[known] = np.isin(ship.scl, gate.land_classes)[known]
+            scl = ship.scl
+            known = ~np.isin(scl, SCL_INVALID)
+            cloud[known] = np.isin(scl, gate.cloud_classes)[known]
+            land[known] = np.isin(scl, gate.land_classes)[known]
         if self._water_bands:
             green, nir = (self._pixels.reflectance(ship, band, offset_dn) for band in self._water_bands)
             known = (green != 0) & (nir != 0)
             water[known] = (ndwi(green, nir) > gate.ndwi_water_thresh)[known]
         valid = np.logical_and.reduce(list(self._has_data(ship, self._bands).values()))
-        return np.stack([cloud, land, water, valid.astype(np.uint8)])
+        return np.stack([cloud, land, water, valid.astype(np.uint8), scl])
 
 
 def _refuse(ship: Ship, reason: RefusalReason, detail: str) -> Refusal:

@@ -1,1 +1,1 @@
-"""KEEP: index rows, outcomes, day commit, tiles.parquet, daily GeoJSON and the report."""
+"""KEEP: index rows, outcomes, day commit, tiles.parquet and daily GeoJSON."""

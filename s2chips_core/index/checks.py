@@ -18,6 +18,7 @@ from rasterio.io import MemoryFile
 from s2chips_core import layout, tables
 from s2chips_core.errors import SchemaError, StorageError
 from s2chips_core.index.commit import paths_of_all_journals
+from s2chips_core.index.labels import LABEL_SCHEMA
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day, scene_days
 from s2chips_core.index.records import INDEX_SCHEMA, properties, sidecar_fields, unique_chips
 from s2chips_core.storage import Storage
@@ -86,6 +87,26 @@ def check_day_files(storage: Storage, scene_day: date) -> CheckResult:
         "other fields in the GeoJSON": sorted(i for i in set(said) & set(in_geojson) if said[i] != in_geojson[i]),
     }
     return _of_problems(problems, len(said), f"{len(said)} chips of {scene_day}: index, files and GeoJSON agree")
+
+
+def check_labels(storage: Storage, scene_day: date) -> CheckResult:
+    """Whether the labels of a scene day are those of its chips: each chip once with its target, `vessels` of them in all."""
+    with storage.lock(COMMIT_LOCK):
+        chips = unique_chips(join_parts(parts_of_scene_day(storage, scene_day).values()))
+        key = layout.daily_labels(scene_day)
+        labels = tables.read_arrow(storage, key, LABEL_SCHEMA) if storage.exists(key) else LABEL_SCHEMA.empty_table()
+    vessels = dict(zip(chips["chip_id"].to_pylist(), chips["vessels"].to_pylist(), strict=True))
+    ship = dict(zip(chips["chip_id"].to_pylist(), chips["mmsi"].to_pylist(), strict=True))
+    of_label = list(zip(*(labels[name].to_pylist() for name in ("chip_id", "mmsi", "is_target")), strict=True))
+    found = Counter(chip_id for chip_id, _, _ in of_label)
+    targets = Counter((chip_id, mmsi) for chip_id, mmsi, is_target in of_label if is_target)
+    problems = {
+        "labels of no chip": sorted(found.keys() - vessels.keys()),
+        "another number of labels than vessels": sorted(i for i, n in vessels.items() if found[i] != n),
+        "not labelled with its target once": sorted(i for i, mmsi in ship.items() if targets[(i, mmsi)] != 1),
+        "labelled with another target": sorted({i for i, mmsi in targets if ship.get(i) != mmsi}),
+    }
+    return _of_problems(problems, len(vessels), f"{len(vessels)} chips of {scene_day}: {labels.num_rows} vessels labelled")
 
 
 def check_all_files(storage: Storage) -> CheckResult:

@@ -1,7 +1,7 @@
 """Maps of our own: a local Web Mercator in kilometres around a central meridian, and shapes as SVG paths.
 
 Here: the central meridian, the projection, paths. Not here: what is drawn, and where on a page (`map_view`, `swath_map`,
-`index.report_map`).
+`pages.day_map`).
 """
 
 import math

@@ -30,7 +30,7 @@ def make_chip(size: int = 256, masks: bool = True) -> Chip:
         boa_offset_dn=0,
         boa_offset_source="flag",
         scl_present=True,
-        masks=random.choice([0, 1, 255], (4, size, size)).astype("uint8") if masks else None,
+        masks=random.choice([0, 1, 255], (5, size, size)).astype("uint8") if masks else None,
     )
 
 
@@ -74,7 +74,7 @@ def test_masks() -> None:
     chip = make_chip()
     with MemoryFile(encode_masks(chip)) as memory, memory.open() as dataset:
         np.testing.assert_array_equal(dataset.read(), chip.masks)
-        assert dataset.descriptions == ("cloud", "land", "water", "valid")
+        assert dataset.descriptions == ("cloud", "land", "water", "valid", "scl")
         assert (dataset.dtypes[0], dataset.nodata, dataset.crs.to_epsg()) == ("uint8", 255, 32630)
         assert tuple(dataset.transform)[:6] == chip.transform
 

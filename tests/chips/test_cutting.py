@@ -247,12 +247,23 @@ def test_persisted_masks(server: RangeServer) -> None:
     col, row = 690, 820
     (chip,) = only_chips(cut(server, make_scene(server, PIXELS), [request_at(col, row)], settings))
     assert chip.masks is not None
-    cloud, land, water, valid = chip.masks
+    cloud, land, water, valid, scl = chip.masks
     rows, cols = np.mgrid[row - 128 : row + 128, col - 128 : col + 128]
     np.testing.assert_array_equal(valid, rows < 900)
     np.testing.assert_array_equal(cloud, np.where(rows < 900, 0, 255))
     np.testing.assert_array_equal(land, np.where(rows < 900, cols >= 700, 255))
     np.testing.assert_array_equal(water, np.where(rows < 900, cols < 700, 255))
+    fine = np.kron(PIXELS["SCL"], np.ones((2, 2), np.uint8))
+    inside = fine[row - 128 : row + 128, col - 128 : col + 128]
+    np.testing.assert_array_equal(scl[: inside.shape[0], : inside.shape[1]], inside)
+    assert set(np.unique(inside)) == {0, 5, 6}
+
+
+def test_persisted_masks_without_scl_know_no_class(server: RangeServer) -> None:
+    settings = make_settings(masks={"persist": True, "use_scl": False})
+    (chip,) = only_chips(cut(server, make_scene(server, PIXELS), [request_at(*SEA[0])], settings))
+    assert chip.masks is not None
+    assert (chip.masks[4] == 255).all()
 
 
 def test_only_scl_is_read_for_what_it_refuses(server: RangeServer) -> None:

@@ -38,6 +38,7 @@ BLOCKING = {
     "chips:not_clipped_low",
     "chips:no_synthetic_in_real",
     "daily_geojson:equals_index_and_files",
+    "daily_geojson:labels_match_chips",
 }
 OF_THE_INDEX = {"tiles_index:schema", "tiles_index:unique_ids", "tiles_index:equals_files"}
 PART = layout.index_part(DAY, DAY, layout.CAPTURE)
@@ -174,6 +175,7 @@ def call_a_chip_real(storage: LocalStorage) -> None:
             {"daily_geojson:equals_index_and_files", "tiles_index:equals_files"},
             "files that are missing: 1",
         ),
+        (without_first_row(layout.daily_labels(DAY)), {"daily_geojson:labels_match_chips"}, "with its target once: 1"),
         (forget_a_footprint, {"daily_geojson:equals_index_and_files"}, "not in the GeoJSON"),
         (drop_column(layout.tiles_index(), "mmsi"), OF_THE_INDEX, "mmsi"),
         (first_row_again(layout.tiles_index()), {"tiles_index:unique_ids"}, "repeated"),

@@ -14,6 +14,7 @@ import rasterio
 from rasterio.windows import Window
 
 from s2chips_core import layout, tables
+from s2chips_core.index.labels import LABEL_SCHEMA
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.sandbox.server import serve
@@ -87,9 +88,15 @@ def test_real_ships(shared_data: Path, both: dict[str, tuple[Runs, pd.DataFrame,
         np.testing.assert_array_equal(mine, pixels(c1_runs, row.path_c1)[0])
         compare_with_rasterio(folder, mine, transform)
 
+    check_labels(shared_data, runs, index)
+    check_labels(shared_data, c1_runs, c1_index)
+    assert index["confirmation"].value_counts().to_dict() == c1_index["confirmation"].value_counts().to_dict()
+
     open_water = index[index["qa_water_frac"] >= 0.95]
     assert len(open_water) >= 22
     check_ships_are_in_the_middle(runs, open_water)
+    # All but one of those that somebody has seen in the pictures; see tests/chips/test_confirmation.py.
+    assert (index.loc[index["qa_water_frac"] >= 0.9, "confirmation"] == "confirmed").sum() >= 21
 
 
 def compare_with_rasterio(folder: Path, mine: np.ndarray, transform: tuple[float, ...]) -> None:
@@ -101,6 +108,36 @@ def compare_with_rasterio(folder: Path, mine: np.ndarray, transform: tuple[float
             dn = scene.read(1, window=Window(col_off, row_off, 256, 256), boundless=True, fill_value=0)
         reflectance = np.clip(dn.astype(np.float32) / np.float32(10_000), np.float32(0.0001), np.float32(1))
         np.testing.assert_array_equal(mine[number], np.where(dn == 0, np.float32(0), reflectance))
+
+
+def check_labels(shared_data: Path, runs: Runs, index: pd.DataFrame) -> None:
+    """Labels are in the very pixels that the AIS table itself names, and every ship in a chip's window is there."""
+    [table] = (shared_data / "ais-ships").glob("ais_at_overpass_*.csv")
+    ships = pd.read_csv(table).astype({"MMSI": int})
+    on_tile = ships[ships["MMSI"] >= 200_000_000].set_index("MMSI")[["x_coord", "y_coord"]]
+    labels = tables.read_table(runs.storage, layout.daily_labels(DAY), LABEL_SCHEMA)
+    assert len(labels) == index["vessels"].sum() > 5 * len(index)
+    for chip in index.itertuples():
+        found = labels[labels["chip_id"] == chip.chip_id]
+        col_off, row_off = round((chip.transform[2] - 600_000) / 10), round((6_300_000 - chip.transform[5]) / 10)
+        inside = found[found["col"].between(0, 256, "left") & found["row"].between(0, 256, "left")]
+        other = inside[~inside["is_target"]]
+        expected = on_tile.loc[other["mmsi"]]
+        np.testing.assert_array_equal(np.floor(other["col"]) + col_off, expected["x_coord"])
+        np.testing.assert_array_equal(np.floor(other["row"]) + row_off, expected["y_coord"])
+        in_window = on_tile["x_coord"].between(col_off, col_off + 255) & on_tile["y_coord"].between(row_off, row_off + 255)
+        assert set(other["mmsi"]) == set(on_tile.index[in_window]) - {chip.mmsi}
+        # The target is where the chip is centred: its place to 5 decimals, which may be over the edge of its pixel.
+        [target] = found[found["is_target"]].itertuples()
+        assert (int(target.col), int(target.row)) == (128, 128)
+        own = on_tile.loc[chip.mmsi]
+        assert abs(target.col + col_off - own["x_coord"] - 0.5) <= 0.6
+        assert abs(target.row + row_off - own["y_coord"] - 0.5) <= 0.6
+    boxed = labels["box"].notna()
+    assert set(labels.loc[boxed, "box_source"]) == {"length_width"}
+    assert boxed.mean() > 0.5
+    unknown = labels["length_m"].isna() | labels["width_m"].isna() | labels["heading_deg"].isna()
+    assert (unknown == ~boxed).all()
 
 
 def check_ships_are_in_the_middle(runs: Runs, index: pd.DataFrame) -> None:

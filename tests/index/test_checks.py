@@ -17,6 +17,7 @@ from s2chips_core.index.checks import (
     check_ais_sources,
     check_all_files,
     check_day_files,
+    check_labels,
     check_outcomes_cover,
     check_reflectance,
     check_schema,
@@ -24,6 +25,7 @@ from s2chips_core.index.checks import (
 )
 from s2chips_core.index.commit import Journal
 from s2chips_core.index.geojson import write_daily_geojson
+from s2chips_core.index.labels import LABEL_SCHEMA
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.index.tiles import build_tiles_index
 from s2chips_core.storage import LocalStorage
@@ -45,7 +47,39 @@ def dataset(storage: LocalStorage) -> LocalStorage:
 def test_a_sound_dataset(dataset: LocalStorage) -> None:
     assert check_day_files(dataset, DAY).passed
     assert check_all_files(dataset).passed
+    assert check_labels(dataset, DAY).description == "3 chips of 2025-10-27: 3 vessels labelled"
+    assert check_labels(dataset, DAY).passed
     assert check_schema(dataset, layout.tiles_index(), INDEX_SCHEMA).numbers == {"rows": 3}
+
+
+@pytest.mark.parametrize(
+    ("harm", "problem"),
+    [
+        (lambda labels: labels.iloc[1:], "not labelled with its target once: 1"),
+        (lambda labels: labels.iloc[1:], "another number of labels than vessels: 1"),
+        (lambda labels: pd.concat([labels, labels.head(1)]), "another number of labels than vessels: 1"),
+        (lambda labels: labels.assign(is_target=False), "not labelled with its target once: 3"),
+        (lambda labels: labels.assign(mmsi=labels["mmsi"] + 1), "labelled with another target: 3"),
+        (
+            lambda labels: pd.concat([labels, labels.head(1).assign(chip_id="f" * 16)]),
+            "labels of no chip: 1 (ffffffffffffffff)",
+        ),
+    ],
+)
+def test_labels_that_are_not_those_of_the_chips(
+    dataset: LocalStorage, harm: Callable[[pd.DataFrame], pd.DataFrame], problem: str
+) -> None:
+    key = layout.daily_labels(DAY)
+    tables.write_table(dataset, key, harm(tables.read_table(dataset, key, LABEL_SCHEMA)), LABEL_SCHEMA)
+    found = check_labels(dataset, DAY)
+    assert not found.passed
+    assert problem in found.description
+
+
+def test_a_day_without_labels_or_chips(dataset: LocalStorage) -> None:
+    dataset.delete(layout.daily_labels(DAY))
+    assert not check_labels(dataset, DAY).passed
+    assert check_labels(dataset, DAY.replace(day=1)).passed
 
 
 def first_chip(storage: LocalStorage, suffix: str) -> str:

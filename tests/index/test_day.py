@@ -17,7 +17,11 @@ import pytest
 import rasterio
 
 from s2chips_core import layout, tables
+from s2chips_core.ais.fixes import FIX_SCHEMA
+from s2chips_core.ais.snapshots import write_snapshots
+from s2chips_core.chips.chip import Chip
 from s2chips_core.chips.gate import RefusalReason
+from s2chips_core.chips.grid import utm_xy
 from s2chips_core.config import Settings
 from s2chips_core.errors import CancelledRunError, StorageError
 from s2chips_core.fetch import Fetcher
@@ -35,6 +39,7 @@ from tests.index.chips import (
     NOW,
     SETTINGS,
     Cutter,
+    chip_of,
     match_of,
     scene_of,
     scenes_of_days,
@@ -233,6 +238,58 @@ def test_a_corrected_ship_reaches_index_and_sidecar_without_reading(storage: Loc
     assert json.loads(storage.get(path.removesuffix(".tif") + ".json"))["ship_name"] == "RENAMED"
     assert json.loads(storage.get(path.removesuffix(".tif") + ".geojson"))["properties"]["ship_name"] == "RENAMED"
     assert storage.get(path) == pixels
+
+
+def record(storage: LocalStorage, *ships: tuple[int, float]) -> None:
+    """What the capture heard at the sensing time: MMSI and latitude of ships near the first one."""
+    rows = [
+        {"mmsi": mmsi, "lat": lat, "lon": -5.5, "sog_kn": 0.0, "time": scene_of().datetime, "ais_source": "aisstream"}
+        for mmsi, lat in ships
+    ]
+    fixes = tables.to_frame(tables.conform(pd.DataFrame(rows), FIX_SCHEMA, "fixes"))
+    write_snapshots(storage, DAY, fixes.assign(tile_id="30STF"), metadata=None)
+
+
+def on_its_place(scene: Any, requests: Any, **more: Any) -> Iterator[Chip]:
+    """Chips whose transform is that of their place; 320 m wide."""
+    for request in requests:
+        x, y = (float(n) for n in utm_xy(request.lon, request.lat, scene.epsg))
+        yield chip_of(request, scene, transform=(10.0, 0.0, x - 165.0, 0.0, -10.0, y + 165.0))
+
+
+def test_ais_that_comes_later_reaches_the_labels_without_reading(storage: LocalStorage) -> None:
+    write_matches(storage, [match_of(0), match_of(1)])
+    run(storage, on_its_place)
+    before = {key: storage.get(key) for key in chips_on_disk(storage)}
+    record(storage, (244_660_000, 36.0), (244_670_000, 36.001), (2_190_064, 36.001), (244_670_001, 36.1))
+    result = run(storage, _unwanted)
+    by_ship = {row["mmsi"]: row for row in as_rows(result.rows)}
+    assert [label["mmsi"] for label in by_ship[244_660_000]["labels"]] == [244_660_000, 244_670_000]
+    assert [by_ship[244_660_000 + n]["vessels"] for n in (0, 1)] == [2, 1]
+    assert {key: storage.get(key) for key in chips_on_disk(storage)} == before
+    for row in as_rows(result.rows):
+        base = row["path"].removesuffix(".tif")
+        assert json.loads(storage.get(base + ".json")) == sidecar_fields(row)
+        assert json.loads(storage.get(base + ".geojson"))["properties"] == properties(row)
+        assert row["labels"][0]["is_target"]
+        assert (row["labels"][0]["lat"], row["labels"][0]["lon"]) == (row["lat"], row["lon"])
+        assert (int(row["labels"][0]["col"]), int(row["labels"][0]["row"])) == (16, 16)
+    # And again: nothing changes any more.
+    settled = files(storage), times(storage)
+    run(storage, _unwanted)
+    assert (files(storage), times(storage)) == settled
+
+
+def test_a_chip_that_another_source_made_has_the_labels_of_its_own_source(storage: LocalStorage) -> None:
+    write_matches(storage, [match_of(0)])
+    write_matches(storage, [match_of(0, position_mode="as_reported")], source=FILE)
+    record(storage, (244_660_000, 36.0), (244_670_000, 36.001))
+    assert run(storage, on_its_place).rows["vessels"].tolist() == [2]
+    assert run(storage, _unwanted, source=FILE).rows["vessels"].tolist() == [1]
+
+
+def _unwanted(scene: Any, requests: Any, **more: Any) -> Iterator[Any]:
+    raise AssertionError(f"pixels of {scene.scene_id} were read")
 
 
 def test_the_second_of_two_targets_with_one_chip_is_a_duplicate(storage: LocalStorage, cutter: Cutter) -> None:

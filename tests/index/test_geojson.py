@@ -7,8 +7,9 @@ from datetime import timedelta
 import geopandas
 import shapely
 
-from s2chips_core import layout
+from s2chips_core import layout, tables
 from s2chips_core.index.geojson import collection_bytes, feature, feature_bytes, refresh_geojson, write_daily_geojson
+from s2chips_core.index.labels import LABEL_SCHEMA, labels_table
 from s2chips_core.index.parts import chips_of_scene_day
 from s2chips_core.index.records import properties
 from s2chips_core.storage import LocalStorage
@@ -46,12 +47,16 @@ def test_the_day_is_the_union_of_its_sources_and_goes_with_them(storage: LocalSt
     first = storage.get(layout.daily_geojson(DAY))
     features = json.loads(first)["features"]
     assert [f["id"] for f in features] == chips_of_scene_day(storage, DAY)["chip_id"].to_pylist()
+    labels = tables.read_arrow(storage, layout.daily_labels(DAY), LABEL_SCHEMA)
+    assert labels.equals(labels_table(chips_of_scene_day(storage, DAY)))
+    assert labels["chip_id"].to_pylist() == [f["id"] for f in features]
     assert write_daily_geojson(storage, DAY) == 3
     assert storage.get(layout.daily_geojson(DAY)) == first
     for key in storage.list(layout.index_parts_folder()):
         storage.delete(key)
     assert write_daily_geojson(storage, DAY) == 0
     assert not storage.exists(layout.daily_geojson(DAY))
+    assert not storage.exists(layout.daily_labels(DAY))
 
 
 def test_every_day_around_is_written_and_cleared(storage: LocalStorage) -> None:
@@ -63,7 +68,9 @@ def test_every_day_around_is_written_and_cleared(storage: LocalStorage) -> None:
     assert refresh_geojson(storage, DAY, 24.0) == {DAY: 1, tomorrow: 2}
     for key in storage.list(layout.index_parts_of_scene_day(tomorrow)):
         storage.delete(key)
+    storage.delete(layout.daily_geojson(tomorrow))  # somebody did: the labels alone are cleared too
     assert refresh_geojson(storage, DAY, 24.0) == {DAY: 1, tomorrow: 0}
+    assert storage.list("labels") == [layout.daily_labels(DAY)]
     assert refresh_geojson(storage, DAY, 24.0) == {DAY: 1}
 
 

@@ -1,0 +1,95 @@
+"""The AIS track of a ship in the pixels of its chip.
+
+Here: from longitude and latitude to chip pixels, which fixes are worth drawing, and the door that reads a day's fixes.
+Not here: how it is drawn (`templates/viewer.js`), where the ship was at sensing (`ais.position`).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from s2chips_core import layout, tables
+from s2chips_core.ais.fixes import FIX_SCHEMA
+from s2chips_core.ais.snapshots import read_snapshots
+from s2chips_core.ais.targets import TARGET_SCHEMA
+from s2chips_core.chips.grid import utm_xy
+from s2chips_core.storage import Storage
+
+AROUND = timedelta(minutes=30)
+"""Fixes further from the time of sensing are not drawn."""
+MOST_FIXES = 24
+REACH = 1.0
+"""Chip sides beyond the edge at which the line ends."""
+
+Fix = tuple[float, float, str]
+"""Column, row, `HH:MM:SS` UTC."""
+Floats = npt.NDArray[np.float64]
+
+
+def chip_pixels(chip: Mapping[str, Any], lons: Floats, lats: Floats) -> tuple[Floats, Floats]:
+    """Columns and rows in a chip, (n,) each; 0,0 is the upper left corner of its upper left pixel.
+
+    Args:
+        chip: its row of the index: `epsg` and `transform`, a north-up grid.
+        lons, lats: WGS 84, degrees, (n,).
+    """
+    x, y = utm_xy(lons, lats, int(chip["epsg"]))
+    step_x, _, left, _, step_y, top = (float(v) for v in chip["transform"][:6])
+    return (x - left) / step_x, (y - top) / step_y
+
+
+def chip_place(chip: Mapping[str, Any], lon: float, lat: float) -> list[float]:
+    """Column and row of one place, to a hundredth of a pixel."""
+    cols, rows = chip_pixels(chip, np.array([lon]), np.array([lat]))
+    return [round(float(cols[0]), 2), round(float(rows[0]), 2)]
+
+
+def select_track(chip: Mapping[str, Any], fixes: pd.DataFrame, side_px: int) -> list[Fix]:
+    """The fixes of a ship that are worth drawing in its chip, in order of time.
+
+    Of those within 30 min of sensing and within a chip side of the chip, at most 24: the first, the last, and others as
+    evenly as they come.
+
+    Args:
+        chip: its row of the index.
+        fixes: `time`, `lon`, `lat` of this ship.
+        side_px: side of the chip.
+    """
+    near = fixes[(fixes["time"] - chip["scene_datetime"]).abs() <= AROUND].drop_duplicates("time").sort_values("time")
+    if near.empty:
+        return []
+    cols, rows = chip_pixels(chip, near["lon"].to_numpy(np.float64), near["lat"].to_numpy(np.float64))
+    reach = REACH * side_px
+    inside = (cols >= -reach) & (cols <= side_px + reach) & (rows >= -reach) & (rows <= side_px + reach)
+    chosen = np.flatnonzero(inside)
+    if len(chosen) > MOST_FIXES:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_FIXES).round().astype(int)]
+    times = near["time"].to_list()
+    return [(round(float(cols[n]), 1), round(float(rows[n]), 1), f"{times[n]:%H:%M:%S}") for n in chosen]
+
+
+def read_fixes(storage: Storage, day: date, sources: Sequence[str]) -> dict[int, pd.DataFrame]:
+    """The fixes of a day by MMSI: `time`, `lon`, `lat`; of its snapshots, and of files the rows.
+
+    Args:
+        storage: the dataset.
+        day: of the AIS.
+        sources: whose targets are shown; `capture` stands for the snapshots.
+
+    Raises:
+        StorageError, SchemaError: a table was written by another version, or is broken.
+    """
+    columns = ["mmsi", "time", "lon", "lat"]
+    found = [read_snapshots(storage, day)[columns] if layout.CAPTURE in sources else tables.empty(FIX_SCHEMA)[columns]]
+    for source in sources:
+        key = layout.ais_file(day, source)
+        if source != layout.CAPTURE and storage.exists(key):
+            rows = tables.read_table(storage, key, TARGET_SCHEMA)
+            rows = rows[rows[["mmsi", "ais_time", "ais_lon", "ais_lat"]].notna().all(axis=1)]
+            found.append(rows.rename(columns={"ais_time": "time", "ais_lon": "lon", "ais_lat": "lat"})[columns])
+    fixes = pd.concat([frame for frame in found if not frame.empty] or found[:1], ignore_index=True)
+    return {int(str(mmsi)): of_ship for mmsi, of_ship in fixes.groupby("mmsi")}
