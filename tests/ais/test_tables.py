@@ -374,3 +374,23 @@ def test_a_real_csv_saved_from_a_spreadsheet_reads_the_same(shared_data: Path) -
     rows = list(csv.reader(io.StringIO(data.decode(), newline="")))
     by_csv = _read(gzip.compress(data), "ais.csv.gz")
     pd.testing.assert_frame_equal(_read(_xlsx(*[list(row) for row in rows]), "ais.xlsx"), by_csv)
+
+
+def test_the_antennas_place_is_read_from_four_columns() -> None:
+    text = "mmsi,lat,lon,Size A,Size B,to_port,to_starboard_m\n244660123,36,-5.5,77,13,0,14\n244660124,36,-5.5,-1,x,,nan\n"
+    targets = _read(text.encode())
+    dimensions = targets[["to_bow_m", "to_stern_m", "to_port_m", "to_starboard_m"]].to_numpy()
+    np.testing.assert_array_equal(dimensions[0], [77.0, 13.0, 0.0, 14.0])
+    assert np.isnan(dimensions[1]).all()
+    assert targets["invalid_reason"].isna().all()
+
+
+@pytest.mark.shared_data
+def test_danish_dimensions_add_up_to_length_and_width(shared_data: Path) -> None:
+    file = shared_data / "ais/dma_aisdk_20260426_first20000.csv.gz"
+    targets = _read(file.read_bytes(), file.name)
+    told = targets[targets["to_bow_m"].notna() & targets["to_starboard_m"].notna()]
+    assert len(told) > 2_000
+    lengthwise = (told["to_bow_m"] + told["to_stern_m"] == told["length_m"]).mean()
+    across = (told["to_port_m"] + told["to_starboard_m"] == told["width_m"]).mean()
+    assert min(lengthwise, across) > 0.98
