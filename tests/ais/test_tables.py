@@ -515,3 +515,23 @@ def test_a_parquet_snapshot_of_this_project_reads_as_its_workbook(storage: Local
     assert (parquet["overpass_time"] == pd.Timestamp(passed)).all()
     assert (parquet["ais_source"] == "synthetic").all()
     pd.testing.assert_frame_equal(parquet, xlsx)
+
+
+def test_the_antennas_place_is_read_from_four_columns() -> None:
+    text = "mmsi,lat,lon,Size A,Size B,to_port,to_starboard_m\n244660123,36,-5.5,77,13,0,14\n244660124,36,-5.5,-1,x,,nan\n"
+    targets = _read(text.encode())
+    dimensions = targets[["to_bow_m", "to_stern_m", "to_port_m", "to_starboard_m"]].to_numpy()
+    np.testing.assert_array_equal(dimensions[0], [77.0, 13.0, 0.0, 14.0])
+    assert np.isnan(dimensions[1]).all()
+    assert targets["invalid_reason"].isna().all()
+
+
+@pytest.mark.shared_data
+def test_danish_dimensions_add_up_to_length_and_width(shared_data: Path) -> None:
+    file = shared_data / "ais/dma_aisdk_20260426_first20000.csv.gz"
+    targets = _read(file.read_bytes(), file.name)
+    told = targets[targets["to_bow_m"].notna() & targets["to_starboard_m"].notna()]
+    assert len(told) > 2_000
+    lengthwise = (told["to_bow_m"] + told["to_stern_m"] == told["length_m"]).mean()
+    across = (told["to_port_m"] + told["to_starboard_m"] == told["width_m"]).mean()
+    assert min(lengthwise, across) > 0.98
