@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 PRUNE_LOCK = "prune"
 """Held by the one prune or restore that works on a dataset."""
+IN_JOURNAL = "a run that works or was killed has it in its journal; run that day again"
 DAY_S = 86_400.0
 _CLAIM = ("part", "chip_id", "path", "position_method", "ais_source")
 """What a verdict rests on, beside what the chip id holds."""
@@ -233,7 +234,7 @@ def _left_to_others(storage: Storage, chips: pd.DataFrame, busy: Mapping[tuple[d
         if at_work:
             left[chip_id] = at_work[0]
         elif any(path in listed for _, path, *_ in claims):
-            left[chip_id] = "a run that works or was killed has it in its journal; run that day again"
+            left[chip_id] = IN_JOURNAL
         elif found.get(chip_id) != claims:
             left[chip_id] = "its rows of the index have changed while it was judged"
     return left

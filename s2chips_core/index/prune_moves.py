@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from s2chips_core import layout, tables
 from s2chips_core.errors import StorageError
+from s2chips_core.index.commit import parts_of_paths, settle_sidecars
 from s2chips_core.index.day_tables import put_day_tables
 from s2chips_core.index.geojson import put_daily_geojson
 from s2chips_core.index.outcomes import Outcome
@@ -137,6 +138,8 @@ def carry_out(storage: Storage, move: Move, tell: Tell | None = None) -> None:
         _move_files(storage, move, tell)
         _add_rows(storage, move)
         _put_outcomes_back(storage, move)
+        # One of two sources may have lost the ship since: the sidecar tells of the other.
+        settle_sidecars(storage, move.paths, parts_of_paths(storage, move.paths), {})
     for day in move.ais_days:
         put_day_tables(day, storage)
     for day in sorted(set(move.paths.values())):
@@ -145,7 +148,7 @@ def carry_out(storage: Storage, move: Move, tell: Tell | None = None) -> None:
     if move.action is Action.PRUNE:
         put_note(storage, move.note)
     else:
-        shrink_trash(storage, move.trash_id, rows=move.rows, targets=move.targets, paths=move.paths)
+        shrink_trash(storage, move.trash_id, {chip_id for ids in move.rows.values() for chip_id in ids})
     storage.delete(layout.move_journal(move.trash_id))
 
 
@@ -184,7 +187,7 @@ def _mark_pruned(storage: Storage, move: Move) -> None:
         rows = table.select(["target_id", "outcome", "detail", "chip_id"]).to_pylist()
         for row in rows:
             if row["target_id"] in marked and row["outcome"] == Outcome.CHIPPED:
-                row["outcome"], row["detail"] = str(Outcome.PRUNED), f"pruned: {details[row['chip_id']]}"
+                row["outcome"], row["detail"] = str(Outcome.PRUNED), details[row["chip_id"]]
         for name in ("outcome", "detail"):
             place = table.schema.get_field_index(name)
             table = table.set_column(place, table.schema.field(place), pa.array([row[name] for row in rows], pa.string()))

@@ -5,7 +5,7 @@ Here: deciding and doing it. Not here: the steps (`prune_moves`) and what a tras
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
@@ -15,7 +15,7 @@ from s2chips_core import layout, tables
 from s2chips_core.index.commit import paths_of_all_journals
 from s2chips_core.index.outcomes import Outcome
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day
-from s2chips_core.index.prune import PRUNE_LOCK, hold_sources
+from s2chips_core.index.prune import IN_JOURNAL, PRUNE_LOCK, hold_sources
 from s2chips_core.index.prune_moves import Action, Move, Tell, carry_out, finish_moves, put_move
 from s2chips_core.index.prune_selection import PRUNE_SCHEMA
 from s2chips_core.index.prune_trash import LATEST, TrashNote, choose_trash, list_trashes
@@ -76,7 +76,7 @@ def restore_trash(which: str, *, storage: Storage, tell: Tell | None = None) -> 
                 before=_outcomes(storage, {k: layout.in_trash(note.trash_id, k) for k in note.outcome_keys}),
                 now=_outcomes(storage, {k: k for k in note.outcome_keys}),
             )
-            move = _move(note, rows, left, reasons)
+            move = _move(note, rows, left, {*busy.values(), IN_JOURNAL}, reasons)
             if move.paths:
                 put_move(storage, move)
                 carry_out(storage, move, tell)
@@ -113,7 +113,7 @@ def select_left(
         elif source in busy:
             reasons.append(busy[source])
         elif row["path"] in listed:
-            reasons.append("a run that works or was killed has it in its journal; run that day again")
+            reasons.append(IN_JOURNAL)
         elif known and said is None:
             reasons.append(f"{whose} is no target any more")
         elif known and said is not None and said["outcome"] != Outcome.PRUNED:
@@ -151,15 +151,20 @@ def _outcomes(storage: Storage, keys: Mapping[str, str]) -> Outcomes:
     }
 
 
-def _move(note: TrashNote, rows: pd.DataFrame, why: pd.Series, reasons: pd.DataFrame) -> Move:
-    """The rows that can go back; a chip goes back when one of its rows does."""
-    back = rows[why.isna()]
+def _move(note: TrashNote, rows: pd.DataFrame, why: pd.Series, waits: Collection[str], reasons: pd.DataFrame) -> Move:
+    """The rows that can go back. A chip goes back when one of its rows does, and none has to wait for a run.
+
+    Rows of such a chip that cannot go back, because their source has lost or refused the ship since, are given up: a chip
+    has the rows of the sources that vouch for it.
+    """
+    waiting = rows.loc[why.isin(waits), "chip_id"]
+    back = rows[why.isna() & ~rows["chip_id"].isin(waiting)]
     by_part = {str(part): sorted(group["chip_id"]) for part, group in back.groupby("part")}
     targets: dict[str, list[str]] = {}
     for part, group in back.groupby("part"):
         key = layout.outcomes_part(*layout.source_of_index_part(str(part)))
         targets.setdefault(key, []).extend(sorted(group["target_id"]))
-    stay = rows.assign(why=why)[~rows["chip_id"].isin(back["chip_id"])]
+    stay = rows.assign(why=why)[~rows["chip_id"].isin(back["chip_id"]) & why.notna()]
     left = {str(c): str(w) for c, w in stay.drop_duplicates("chip_id").set_index("chip_id")["why"].items()}
     gone = set(reasons["chip_id"]) - set(rows["chip_id"])
     return Move(

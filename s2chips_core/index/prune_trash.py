@@ -9,8 +9,8 @@ Here: laying out, listing, tidying. Not here: moving (`prune_moves`), what goes 
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -81,8 +81,8 @@ def choose_trash(trashes: Sequence[TrashNote], which: str) -> TrashNote:
     by_id = {note.trash_id: note for note in trashes}
     if which in by_id:
         return by_id[which]
-    named = ", ".join(reversed(by_id)) if by_id else "none: there is no trash"
-    raise InputError("the trash to put back", which, f"{LATEST} or one of {named}" if by_id else named)
+    there = f"{LATEST} or one of {', '.join(reversed(by_id))}" if by_id else "a trash, but there is none"
+    raise InputError("the trash to put back", which, there)
 
 
 def free_trash_id(storage: Storage, now: datetime) -> str:
@@ -124,40 +124,31 @@ def details_of(storage: Storage, trash_id: str) -> dict[str, str]:
     return dict(zip(reasons["chip_id"].to_pylist(), reasons["detail"].to_pylist(), strict=True))
 
 
-def shrink_trash(
-    storage: Storage,
-    trash_id: str,
-    *,
-    rows: Mapping[str, Sequence[str]],
-    targets: Mapping[str, Sequence[str]],
-    paths: Mapping[str, date],
-) -> None:
-    """Take what is back in the dataset out of a trash; one that is empty then is removed. Call under the commit lock."""
+def shrink_trash(storage: Storage, trash_id: str, chip_ids: Collection[str]) -> None:
+    """Take chips that are back in the dataset out of a trash; an empty one is removed. Call under the commit lock."""
     key = layout.trash_journal(trash_id)
     if not storage.exists(key):
         storage.delete_folder(layout.trash(trash_id))  # it was on its way out
         return
-    note = read_note(storage, trash_id)
-    row_keys = [k for k in note.row_keys if _without(storage, layout.in_trash(trash_id, k), "chip_id", rows.get(k, ()))]
-    outcome_keys = [
-        k for k in note.outcome_keys if _without(storage, layout.in_trash(trash_id, k), "target_id", targets.get(k, ()))
-    ]
-    table = tables.read_table(storage, layout.trash_table(trash_id), PRUNE_SCHEMA)
-    left = table[~table["path"].isin(list(paths))].reset_index(drop=True)
-    if left.empty and not row_keys:
+    note, gone = read_note(storage, trash_id), pa.array(sorted(chip_ids), pa.string())
+    row_keys, outcome_keys = (
+        [k for k in keys if _shrink(storage, layout.in_trash(trash_id, k), gone)] for keys in (note.row_keys, note.outcome_keys)
+    )
+    if not row_keys:
         storage.delete(key)
         storage.delete_folder(layout.trash(trash_id))
         return
-    tables.write_table(storage, layout.trash_table(trash_id), left, PRUNE_SCHEMA)
-    put_note(storage, dataclasses.replace(note, chips=len(left), row_keys=row_keys, outcome_keys=outcome_keys))
+    _shrink(storage, layout.trash_table(trash_id), gone)
+    chips = tables.read_whole(storage, layout.trash_table(trash_id)).num_rows
+    put_note(storage, dataclasses.replace(note, chips=chips, row_keys=row_keys, outcome_keys=outcome_keys))
 
 
-def _without(storage: Storage, key: str, column: str, ids: Sequence[str]) -> bool:
+def _shrink(storage: Storage, key: str, chip_ids: pa.Array) -> bool:
     """Take rows out of a table of a trash; whether any are left."""
     if not storage.exists(key):
         return False
     table = tables.read_whole(storage, key)
-    left = table.filter(pc.invert(pc.is_in(table[column], value_set=pa.array(ids, pa.string()))))
+    left = table.filter(pc.invert(pc.is_in(table["chip_id"], value_set=chip_ids)))
     if not left.num_rows:
         storage.delete(key)
     elif left.num_rows < table.num_rows:
