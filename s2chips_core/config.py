@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from s2chips_core.errors import ConfigError
 
@@ -25,6 +25,11 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SclClass = Annotated[int, Field(ge=0, le=11)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+ALL = "all"
+"""In place of a number in `limits`: no cap. Dagster's Launchpad does not show a null."""
+Cap = Annotated[
+    Annotated[int, Field(ge=0, strict=True)] | None, BeforeValidator(lambda value: None if value == ALL else value)
+]
 TileName = Annotated[str, Field(pattern=r"^([1-9]|0[1-9]|[1-5]\d|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]$")]
 AisMessageType = Literal[
     "PositionReport",
@@ -323,11 +328,9 @@ class Splits(_Section):
 class Limits(_Section):
     """How much one run does."""
 
-    max_ships: int | None = Field(None, ge=0, description="Most AIS targets a run tries; null = all.")
+    max_ships: Cap = Field(None, description="Most AIS targets a run tries, or all.")
     bind_chips_to_ships: bool = Field(True, description="The chips cap is the ships cap; `max_chips` is not looked at.")
-    max_chips: int | None = Field(
-        None, ge=0, description="Most chips a run makes, if they are not bound to ships; null = all."
-    )
+    max_chips: Cap = Field(None, description="Most chips a run makes, if they are not bound to ships, or all.")
 
     @property
     def chips_cap(self) -> int | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional, cast
 import dagster as dg
 from pydantic import BaseModel, Field, create_model
 
-from s2chips_core.config import Settings
+from s2chips_core.config import ALL, Settings
 from s2chips_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -198,8 +198,9 @@ def _plain_type(annotation: Any) -> Any:
 
 def _field(model: type[BaseModel], key: str, default: object) -> tuple[Any, Any]:
     annotation: Any = model.model_fields[key].annotation
-    if isinstance(annotation, types.UnionType):
-        annotation = typing.Union[typing.get_args(annotation)]  # noqa: UP007 - Dagster reads Optional, not X | None
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        # The Launchpad leaves out defaults that are null: a cap must be there to be seen. The settings check it.
+        annotation, default = Any, ALL if default is None else default
     elif typing.get_origin(annotation) is dict:
         annotation = dict[str, str]  # whose names and texts the settings check
     elif typing.get_origin(annotation) is tuple:

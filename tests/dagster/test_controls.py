@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.snap.config_types import build_config_schema_snapshot
+from dagster._core.snap.snap_to_yaml import default_values_yaml_from_type_snap
 from pydantic import BaseModel
 
-from s2chips_core.config import Settings, load_settings
+from s2chips_core.config import ALL, Settings, load_settings
 from s2chips_core.errors import ConfigError
 from s2chips_dagster.definitions import build_definitions
 from s2chips_dagster.run_config import KEY_VARIABLE, refuse_bad_values
@@ -23,6 +25,7 @@ DEFINITIONS = build_definitions(PRODUCTION)
 JOBS = {job.name: job for job in DEFINITIONS.resolve_all_job_defs() if not job.name.startswith("__")}
 CONTROLS = (REPOSITORY / "docs" / "controls.md").read_text(encoding="utf-8")
 FILE_JOB, FILE_STEP = "chip_from_ais_file", "chip_ais_file"
+CAPS = ("limits.max_ships", "limits.max_chips")
 LATER = {"prune_by_ais", "nightly_prune"}
 """Rows of the document that are held against the code where it has them."""
 
@@ -102,7 +105,8 @@ def test_the_jobs_have_fields() -> None:
 def test_a_field_opens_with_the_value_of_the_file_and_its_description(field: Field) -> None:
     section, key = field.path
     assert field.field.default_provided
-    assert field.field.default_value == getattr(SETTINGS, section).model_dump(mode="json")[key]
+    value = getattr(SETTINGS, section).model_dump(mode="json")[key]
+    assert field.field.default_value == (ALL if value is None else value)
     assert field.field.description == model_of(section).model_fields[key].description
 
 
@@ -121,6 +125,28 @@ def test_the_values_of_another_file_are_the_defaults(tmp_path: Path) -> None:
     assert fields["masks"].config_type.fields["persist"].default_value is True
 
 
+@pytest.mark.parametrize("value", [None, ALL, 7])
+def test_a_cap_is_a_number_or_all(value: object) -> None:
+    """`null` too: the file has it."""
+    for field in (field for field in OF_SETTINGS if field.key in CAPS):
+        refuse_bad_values(field.given(value), SETTINGS)
+        chosen = SETTINGS.override({"limits": {field.path[1]: value}})
+        assert getattr(chosen.limits, field.path[1]) == (7 if value == 7 else None)
+
+
+def test_the_launchpad_shows_every_field_but_the_path() -> None:
+    """As its own text has it: what has no default, or null, is not in it."""
+    for name, job in JOBS.items():
+        snapshot = build_config_schema_snapshot(job)
+        root = snapshot.get_config_snap(job.run_config_schema.run_config_schema_type.key)
+        tree = yaml.safe_load(default_values_yaml_from_type_snap(snapshot, root)) or {}
+        for field in (field for field in FIELDS if field.job == name and field.path != ("path",)):
+            shown: Any = tree["ops"][field.step]["config"]
+            for part in field.path:
+                shown = shown[part]
+            assert shown == field.field.default_value
+
+
 # --- bad values
 
 
@@ -128,6 +154,7 @@ CANDIDATES: tuple[Any, ...] = (
     -1,
     -1e12,
     1e12,
+    10**12,
     math.nan,
     3,
     "no such value",
@@ -138,7 +165,6 @@ CANDIDATES: tuple[Any, ...] = (
     {"mmsi": " "},
 )
 """Values that some field does not take; which of them a field refuses is told by the settings."""
-FINITE = ("Bool", "Enum")
 
 
 def is_for_dagster(field: Field, value: object) -> bool:
@@ -203,7 +229,7 @@ def test_a_value_out_of_bounds_stops_the_run_before_any_step(field: Field, nowhe
     if not values:
         kind = getattr(field.field.config_type, "inner_type", field.field.config_type)
         assert any(word in f"{kind.kind} {kind.key}" for word in ("ENUM", "Bool")), "a kind with bounds that nothing breaks"
-    for value in values[:2]:
+    for value in (values[0], values[-1]) if values else ():
         before = sorted(tmp_path.rglob("*"))
         message, started = failure(nowhere, field.job, field.given(value))
         assert f"run config of {field.step}: {field.key}" in message
@@ -215,6 +241,12 @@ def test_a_value_out_of_bounds_stops_the_run_before_any_step(field: Field, nowhe
 @pytest.mark.parametrize("field", FIELDS, ids=name_of)
 def test_a_value_of_another_kind_is_refused_by_the_launchpad_with_the_name_of_the_field(field: Field) -> None:
     wrong = {"what": ["is", "this"]} if field.path[-1] != "columns" else {"mmsi": ["is", "this"]}
+    if field.key in CAPS:
+        # Dagster takes anything here; the settings refuse it when the run begins.
+        for value in (wrong, "many", True, 2.5, "5", [5]):
+            with pytest.raises(ConfigError, match=rf"{field.step}: {re.escape(field.key)}: got .*expected"):
+                refuse_bad_values(field.given(value), SETTINGS)
+        return
     with pytest.raises(dg.DagsterInvalidConfigError) as error:
         dg.validate_run_config(JOBS[field.job], field.given(wrong))
     told = str(error.value)
@@ -223,7 +255,7 @@ def test_a_value_of_another_kind_is_refused_by_the_launchpad_with_the_name_of_th
     )
 
 
-@pytest.mark.parametrize("field", [f for f in OF_SETTINGS if f.field.default_value is not None], ids=name_of)
+@pytest.mark.parametrize("field", [f for f in OF_SETTINGS if f.key not in CAPS], ids=name_of)
 def test_nothing_is_no_value(field: Field, nowhere: dg.Definitions) -> None:
     if is_for_dagster(field, None):
         return
