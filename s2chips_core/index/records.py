@@ -247,7 +247,7 @@ def properties(row: Mapping[str, Any]) -> dict[str, Any]:
 
     Times are RFC 3339 UTC with milliseconds and `Z`; what is not known is null, never NaN.
     """
-    return {name: _plain(row[name]) for name in PROPERTY_FIELDS}
+    return {name: plain(row[name]) for name in PROPERTY_FIELDS}
 
 
 def sidecar(row: Mapping[str, Any]) -> bytes:
@@ -255,9 +255,10 @@ def sidecar(row: Mapping[str, Any]) -> bytes:
     return (json.dumps(properties(row), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON takes it; see `properties`."""
     if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, datetime):
