@@ -188,6 +188,11 @@ def daily_geojson(scene_day: date) -> str:
     return f"indexes/tiles_{ymd(scene_day)}.geojson"
 
 
+def daily_labels(scene_day: date) -> str:
+    """All vessels in the chips sensed on a day."""
+    return f"labels/labels_{ymd(scene_day)}.parquet"
+
+
 def tiles_index() -> str:
     """The global index."""
     return "indexes/tiles.parquet"

@@ -22,7 +22,7 @@ from s2chips_core.ais.fixes import (
 )
 from s2chips_core.ais.ship_types import ship_type_name
 from s2chips_core.ais.table_cells import Cells, excel_days_to_unix_ms, read_cells
-from s2chips_core.ais.targets import TARGET_SCHEMA, ship_mmsi_problem
+from s2chips_core.ais.targets import DIMENSIONS, TARGET_SCHEMA, ship_mmsi_problem
 from s2chips_core.errors import InputError
 
 REQUIRED_COLUMNS = ("mmsi", "lat", "lon")
@@ -43,6 +43,10 @@ COLUMN_ALIASES: dict[str, tuple[str, ...]] = {
     "ship_type": ("ship type", "vesseltype", "vessel_type"),
     "length": ("length_m",),
     "width": ("width_m", "beam"),
+    "to_bow": ("to_bow_m", "size a", "a"),
+    "to_stern": ("to_stern_m", "size b", "b"),
+    "to_port": ("to_port_m", "size c", "c"),
+    "to_starboard": ("to_starboard_m", "size d", "d"),
 }
 """Column -> other names for it: those of this project's own tables, MarineCadastre, the Danish Maritime Authority and
 aisstream recorders. Compared in lower case without surrounding spaces; the name on the left wins, then the order here."""
@@ -118,6 +122,7 @@ def read_ais_table(data: bytes, filename: str, *, now: datetime, source_id: str)
             "ship_type": [_ship_type(cell) for cell in column("ship_type")],
             "length_m": _positive(_numbers(column("length"))),
             "width_m": _positive(_numbers(column("width"))),
+            **{name: _not_negative(_numbers(column(name.removesuffix("_m")))) for name in DIMENSIONS},
             "heading_deg": available_heading_deg(_numbers(column("heading"))),
             "sog_kn": available_sog_kn(_numbers(column("sog"))),
             "cog_deg": available_cog_deg(_numbers(column("cog"))),
@@ -173,6 +178,10 @@ def _numbers(cells: list[object]) -> Floats:
 
 def _positive(values: Floats) -> Floats:
     return np.where(values > 0, values, np.nan)
+
+
+def _not_negative(values: Floats) -> Floats:
+    return np.where(values >= 0, values, np.nan)
 
 
 def _parse_mmsi(cells: list[object], problems: list[list[str]]) -> list[int | None]:

@@ -27,6 +27,10 @@ TARGET_SCHEMA = pa.schema(
         pa.field("ship_type", pa.string()),
         pa.field("length_m", pa.float64()),
         pa.field("width_m", pa.float64()),
+        pa.field("to_bow_m", pa.float64()),
+        pa.field("to_stern_m", pa.float64()),
+        pa.field("to_port_m", pa.float64()),
+        pa.field("to_starboard_m", pa.float64()),
         pa.field("heading_deg", pa.float64()),
         pa.field("sog_kn", pa.float64()),
         pa.field("cog_deg", pa.float64()),
@@ -36,13 +40,16 @@ TARGET_SCHEMA = pa.schema(
     ]
 )
 """`target_id` is unique within a day and source. `overpass_time`: when the pass was expected (a file's own
-`overpass_time`). `ais_time`, `ais_lat`, `ais_lon`: the fix nearest to it. `position_mode`: at_sensing_time or
-as_reported. `row_number`: the row of a file, as a spreadsheet counts (the header is row 1). `invalid_reason`: why this is
-no target, else null; then mmsi, time and place may be null."""
+`overpass_time`). `ais_time`, `ais_lat`, `ais_lon`: the fix nearest to it. `to_bow_m` … `to_starboard_m`: dimensions A to D,
+from the antenna. `position_mode`: at_sensing_time or as_reported. `row_number`: the row of a file, as a spreadsheet counts
+(the header is row 1). `invalid_reason`: why this is no target, else null; then mmsi, time and place may be null."""
 
 SAME_PASS_MIN = 50.0
 """Overpasses of a ship's tiles closer than this are one pass: a datatake is at most 27 min long, an orbit takes 100."""
-_STATIC = ("ship_name", "ship_type", "length_m", "width_m")
+DIMENSIONS = ("to_bow_m", "to_stern_m", "to_port_m", "to_starboard_m")
+"""A to D of ITU-R M.1371-5, figure 41: metres from the antenna."""
+STATIC = ("ship_name", "ship_type", "length_m", "width_m", *DIMENSIONS)
+"""What a ship says of itself now and then; the last it said that day holds."""
 
 
 def ship_mmsi_problem(mmsi: int) -> str | None:
@@ -101,8 +108,8 @@ def build_capture_targets(fixes: pd.DataFrame, *, source_id: str = layout.CAPTUR
         ["pass", "usable", "away_s", "time", "lat", "lon"], ascending=[True, False, True, True, True, True], kind="stable"
     )
     nearest = nearest.drop_duplicates("pass", ignore_index=True)
-    static = heard.sort_values("time", kind="stable").groupby("mmsi")[list(_STATIC)].last()
-    nearest = nearest.drop(columns=list(_STATIC)).join(static, on="mmsi")
+    static = heard.sort_values("time", kind="stable").groupby("mmsi")[list(STATIC)].last()
+    nearest = nearest.drop(columns=list(STATIC)).join(static, on="mmsi")
 
     base_id = nearest["mmsi"].astype(str) + "-" + nearest["overpass_time"].dt.strftime("%H%M")
     again = base_id.groupby(base_id).cumcount()

@@ -19,7 +19,7 @@ from s2chips_core import layout, tables
 from s2chips_core.errors import SchemaError, StorageError
 from s2chips_core.index.commit import paths_of_all_journals
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day, scene_days
-from s2chips_core.index.records import INDEX_SCHEMA, properties, unique_chips
+from s2chips_core.index.records import INDEX_SCHEMA, properties, sidecar_fields, unique_chips
 from s2chips_core.storage import Storage
 
 SPLITS = ("train", "val", "test")
@@ -75,11 +75,12 @@ def check_day_files(storage: Storage, scene_day: date) -> CheckResult:
         daily = storage.get(key) if storage.exists(key) else None
         sidecars = {c["chip_id"]: _sidecar(storage, c["path"], on_disk) for c in chips}
     said = {c["chip_id"]: properties(c) for c in chips}
+    in_sidecar = {c["chip_id"]: sidecar_fields(c) for c in chips}
     changing = {c["chip_id"] for c in chips if c["path"] in running}
     in_geojson = {} if daily is None else {f["id"]: f["properties"] for f in json.loads(daily)["features"]}
     problems = _file_problems(claimed, on_disk, running)
     problems |= {
-        "sidecars unlike the index": sorted(i for i in said if i not in changing and sidecars[i] != said[i]),
+        "sidecars unlike the index": sorted(i for i in said if i not in changing and sidecars[i] != in_sidecar[i]),
         "in the index, not in the GeoJSON": sorted(set(said) - set(in_geojson)),
         "in the GeoJSON, not in the index": sorted(set(in_geojson) - set(said)),
         "other fields in the GeoJSON": sorted(i for i in set(said) & set(in_geojson) if said[i] != in_geojson[i]),

@@ -23,7 +23,7 @@ from s2chips_core.index.chip_files import MASKS_SUFFIX, delete_artefacts
 from s2chips_core.index.geojson import feature_bytes
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day, parts_of_source
-from s2chips_core.index.records import INDEX_SCHEMA, sidecar, unique_chips
+from s2chips_core.index.records import PART_SCHEMA, sidecar, unique_chips
 from s2chips_core.storage import Storage
 
 Parts = dict[date, dict[str, pa.Table]]
@@ -96,7 +96,7 @@ def commit_source(
         storage: the dataset.
         ais_day: the day.
         source_id: the source.
-        rows: its chips, `INDEX_SCHEMA`; all artefacts are in place.
+        rows: its chips, `PART_SCHEMA`; all artefacts are in place.
         outcomes: its outcomes, `OUTCOME_SCHEMA`.
         fresh: chips that this run has written.
         journal: the journal of this run; none when it writes and drops no chip.
@@ -111,7 +111,7 @@ def commit_source(
         days: pd.Series = rows["scene_datetime"].dt.date
         by_day: dict[date, pd.DataFrame] = {scene_day: rows[days == scene_day] for scene_day in sorted(set(days))}
         for scene_day, part in by_day.items():
-            _put_table(storage, layout.index_part(scene_day, ais_day, source_id), part, INDEX_SCHEMA)
+            _put_table(storage, layout.index_part(scene_day, ais_day, source_id), part, PART_SCHEMA)
         for scene_day in sorted(earlier - set(by_day)):
             storage.delete(layout.index_part(scene_day, ais_day, source_id))
         paths = {**listed, **dict(zip(rows["path"], days, strict=True))}

@@ -41,6 +41,7 @@ from s2chips_core.index.outcomes import (
 )
 from s2chips_core.index.parts import COMMIT_LOCK
 from s2chips_core.index.records import ChipKey, chip_key, index_frame, row_from_chip, row_from_earlier
+from s2chips_core.index.vessels import SceneVessels, read_vessels
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import Storage
@@ -72,7 +73,7 @@ class DayResult:
     counts: dict[str, int]
     """Targets by outcome, every outcome is there."""
     rows: pd.DataFrame
-    """INDEX_SCHEMA: the chips of this source and day."""
+    """PART_SCHEMA: the chips of this source and day."""
     outcomes: pd.DataFrame
     """OUTCOME_SCHEMA: one row for every target."""
     scene_days: tuple[date, ...]
@@ -187,6 +188,8 @@ class _Run:
         self.began, self.before = time.monotonic(), fetcher.stats()
         self.outcomes: dict[str, dict[str, Any]] = {}
         """By target_id."""
+        self.vessels: dict[str, SceneVessels] = {}
+        """By scene."""
         self.rows: list[dict[str, Any]] = []
         self.fresh: dict[str, date] = {}
         """Paths of the chips that this run has written."""
@@ -196,6 +199,7 @@ class _Run:
         matches = tables.read_arrow(self.storage, layout.matches_part(self.day, self.source_id), MATCH_SCHEMA).to_pylist()
         self.total = len(matches)
         candidates = self._candidates(matches)
+        self.vessels = read_vessels(self.storage, self.day, self.source_id, matches, self.settings)
         with self.storage.lock(COMMIT_LOCK):
             earlier = read_earlier(self.storage, self.day, self.source_id, {c.key.scene_day for c in candidates})
             waiting = [c for c in candidates if not self._stands(c, earlier)]
@@ -268,8 +272,19 @@ class _Run:
         # The artefacts too: another source may have replaced them since the row was written.
         if not are_intact(self.storage, key, masks=self.settings.masks.persist):
             return False
-        self._chipped(candidate, row_from_earlier(candidate.match, key, row))
+        labels = self._labels(candidate, row["transform"])
+        self._chipped(candidate, row_from_earlier(candidate.match, key, row, labels))
         return True
+
+    def _labels(self, candidate: _Candidate, transform: Sequence[float]) -> list[dict[str, Any]]:
+        a, b, c, d, e, f = transform
+        return self.vessels[candidate.match["scene"]].labels(
+            candidate.match,
+            lat=candidate.key.lat,
+            lon=candidate.key.lon,
+            transform=(a, b, c, d, e, f),
+            size_px=self.settings.tiling.chip_size_px,
+        )
 
     def _journal(self, waiting: Sequence[_Candidate], earlier: Earlier) -> Journal | None:
         kept = {row["path"] for row in self.rows}
@@ -317,6 +332,7 @@ class _Run:
                 candidate.match,
                 candidate.key,
                 chip,
+                self._labels(candidate, chip.transform),
                 created_at=self.created_at,
                 software_version=self.software_version,
                 config_hash=self.settings.config_hash,

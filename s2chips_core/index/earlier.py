@@ -12,7 +12,7 @@ from s2chips_core import layout, tables
 from s2chips_core.index.commit import Journal, paths_of_other_journals, read_journal
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, STANDING
 from s2chips_core.index.parts import join_parts, parts_of_scene_day, parts_of_source
-from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.storage import Storage
 
 
@@ -42,7 +42,7 @@ def read_earlier(storage: Storage, ais_day: date, source_id: str, scene_days: It
         scene_days: where chips of other sources are looked for.
     """
     keys = parts_of_source(storage, ais_day, source_id).values()
-    own = join_parts(tables.read_arrow(storage, key, INDEX_SCHEMA) for key in keys)
+    own = join_parts(tables.read_arrow(storage, key, PART_SCHEMA) for key in keys)
     others: dict[str, dict[str, Any]] = {}
     for scene_day in sorted(set(scene_days)):
         for key, part in parts_of_scene_day(storage, scene_day).items():

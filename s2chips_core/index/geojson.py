@@ -1,6 +1,7 @@
 """Footprints as GeoJSON (RFC 7946): one Feature beside every chip, one FeatureCollection per scene day.
 
-Here: the text. Not here: the properties (`records`) and the parts they come from (`parts`). Coordinates are WGS 84
+Here: the text, and the door that writes what is made of a scene day's parts: the FeatureCollection and, in the same breath,
+the labels. Not here: the properties (`records`) and the parts they come from (`parts`). Coordinates are WGS 84
 longitude, latitude, to 7 decimals (1 cm).
 """
 
@@ -13,7 +14,8 @@ from typing import Any
 import shapely
 import shapely.geometry
 
-from s2chips_core import layout
+from s2chips_core import layout, tables
+from s2chips_core.index.labels import labels_table
 from s2chips_core.index.parts import COMMIT_LOCK, chips_of_scene_day
 from s2chips_core.index.records import properties
 from s2chips_core.storage import Storage
@@ -44,17 +46,19 @@ def collection_bytes(rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def write_daily_geojson(storage: Storage, scene_day: date) -> int:
-    """Write the footprints of all chips sensed on a day, or remove the file when there are none.
+    """Write the footprints and the labels of all chips sensed on a day, or remove the files when there are none.
 
     Returns:
         The number of chips.
     """
-    key = layout.daily_geojson(scene_day)
+    key, labels_key = layout.daily_geojson(scene_day), layout.daily_labels(scene_day)
     with storage.lock(COMMIT_LOCK):
         chips = chips_of_scene_day(storage, scene_day)
         if not chips.num_rows:
             storage.delete(key)
+            storage.delete(labels_key)
         else:
+            storage.put(labels_key, tables.parquet_bytes(labels_table(chips)))
             storage.put(key, collection_bytes(chips.to_pylist()))
     return int(chips.num_rows)
 
@@ -70,7 +74,7 @@ def _text(tree: Any) -> str:
 
 
 def refresh_geojson(storage: Storage, ais_day: date, reach_hours: float) -> dict[date, int]:
-    """Write the GeoJSON of every day on which chips of an AIS day may have been sensed.
+    """Write the GeoJSON and the labels of every day on which chips of an AIS day may have been sensed.
 
     Args:
         storage: the dataset.
@@ -85,5 +89,7 @@ def refresh_geojson(storage: Storage, ais_day: date, reach_hours: float) -> dict
     return {
         day: write_daily_geojson(storage, day)
         for day in around
-        if storage.list(layout.index_parts_of_scene_day(day)) or storage.exists(layout.daily_geojson(day))
+        if storage.list(layout.index_parts_of_scene_day(day))
+        or storage.exists(layout.daily_geojson(day))
+        or storage.exists(layout.daily_labels(day))
     }

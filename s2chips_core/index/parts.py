@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from s2chips_core import layout, tables
-from s2chips_core.index.records import INDEX_SCHEMA, unique_chips
+from s2chips_core.index.records import PART_SCHEMA, unique_chips
 from s2chips_core.storage import Storage
 
 COMMIT_LOCK = "commit"
@@ -27,7 +27,7 @@ def scene_days(storage: Storage) -> list[date]:
 def parts_of_scene_day(storage: Storage, scene_day: date) -> dict[str, pa.Table]:
     """Each part of a day by its key, sorted by key."""
     keys = storage.list(layout.index_parts_of_scene_day(scene_day))
-    return {key: tables.read_arrow(storage, key, INDEX_SCHEMA) for key in keys}
+    return {key: tables.read_arrow(storage, key, PART_SCHEMA) for key in keys}
 
 
 def parts_of_source(storage: Storage, ais_day: date, source_id: str) -> dict[date, str]:
@@ -38,7 +38,7 @@ def parts_of_source(storage: Storage, ais_day: date, source_id: str) -> dict[dat
 
 def join_parts(parts: Iterable[pa.Table]) -> pa.Table:
     """All rows of parts, each source's own."""
-    return pa.concat_tables([INDEX_SCHEMA.empty_table(), *parts])
+    return pa.concat_tables([PART_SCHEMA.empty_table(), *parts])
 
 
 def chips_of_scene_day(storage: Storage, scene_day: date) -> pa.Table:
@@ -50,7 +50,7 @@ def rows_of_source(storage: Storage, ais_day: date, source_id: str) -> pd.DataFr
     """All index rows that a source of an AIS day made; takes the commit lock."""
     with storage.lock(COMMIT_LOCK):
         keys = parts_of_source(storage, ais_day, source_id).values()
-        return tables.to_frame(join_parts(tables.read_arrow(storage, key, INDEX_SCHEMA) for key in keys))
+        return tables.to_frame(join_parts(tables.read_arrow(storage, key, PART_SCHEMA) for key in keys))
 
 
 def ais_sources(storage: Storage) -> Counter[str]:
@@ -58,5 +58,5 @@ def ais_sources(storage: Storage) -> Counter[str]:
     count: Counter[str] = Counter()
     with storage.lock(COMMIT_LOCK):
         for key in storage.list(layout.index_parts_folder()):
-            count.update(tables.read_arrow(storage, key, INDEX_SCHEMA)["ais_source"].to_pylist())
+            count.update(tables.read_arrow(storage, key, PART_SCHEMA)["ais_source"].to_pylist())
     return count

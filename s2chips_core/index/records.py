@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from s2chips_core.chips.chip import Chip
 from s2chips_core.chips.identity import chip_id, fingerprint, format_coordinate, split_of
 from s2chips_core.config import Settings
 from s2chips_core.errors import SchemaError
+from s2chips_core.index.labels import LABELS
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.tables import TIMESTAMP
@@ -75,6 +76,10 @@ INDEX_SCHEMA = pa.schema(
         pa.field("heading_deg", pa.float64()),
         pa.field("sog_kn", pa.float64()),
         pa.field("cog_deg", pa.float64()),
+        pa.field("vessels", pa.int64(), nullable=False),
+        pa.field("confirmation", pa.string()),
+        pa.field("confirmation_offset_m", pa.float64()),
+        pa.field("confirmation_contrast", pa.float64()),
         pa.field("target_id", pa.string(), nullable=False),
         pa.field("source_id", pa.string(), nullable=False),
         pa.field("fingerprint", pa.string(), nullable=False),
@@ -85,16 +90,22 @@ INDEX_SCHEMA = pa.schema(
         pa.field("geometry", pa.binary(), nullable=False),
     ]
 )
-"""`transform`: a, b, c, d, e, f of the affine transform, metres. `geometry`: the footprint as WKB, WGS 84 lon/lat."""
+"""`transform`: a, b, c, d, e, f of the affine transform, metres. `vessels`: labels in the chip, its target included.
+`geometry`: the footprint as WKB, WGS 84 lon/lat."""
+
+PART_SCHEMA = INDEX_SCHEMA.append(LABELS)
+"""Of the index parts: the labels of each chip stand beside it, so that whatever keeps the parts right keeps them right."""
 
 MATCH_FIELDS = tuple(n for n in INDEX_SCHEMA.names if n in MATCH_SCHEMA.names and n not in ("lat", "lon"))
 """What a row takes from its match as it is."""
 PIXEL_FIELDS = tuple(
-    n for n in INDEX_SCHEMA.names if n not in MATCH_SCHEMA.names and n not in ("chip_id", "path", "split", "fingerprint")
+    n
+    for n in INDEX_SCHEMA.names
+    if n not in MATCH_SCHEMA.names and n not in ("chip_id", "path", "split", "fingerprint", "vessels")
 )
 """What a row knows from cutting the chip."""
 PROPERTY_FIELDS = tuple(n for n in INDEX_SCHEMA.names if n not in ("bbox", "geometry"))
-"""What GeoJSON and the sidecar carry."""
+"""What GeoJSON and the sidecar carry; the sidecar has the labels too."""
 SWIR_BANDS = frozenset({"B11", "B12"})
 
 
@@ -155,7 +166,14 @@ def _scene(text: str) -> Scene:
 
 
 def row_from_chip(
-    match: Mapping[str, Any], key: ChipKey, chip: Chip, *, created_at: datetime, software_version: str, config_hash: str
+    match: Mapping[str, Any],
+    key: ChipKey,
+    chip: Chip,
+    labels: Sequence[Mapping[str, Any]],
+    *,
+    created_at: datetime,
+    software_version: str,
+    config_hash: str,
 ) -> dict[str, Any]:
     """The row of a chip that was just cut.
 
@@ -163,13 +181,17 @@ def row_from_chip(
         match: its row of `scenes.matches.MATCH_SCHEMA`, status matched.
         key: its names.
         chip: its pixels, numbers and footprint.
+        labels: the vessels in it.
         created_at: aware UTC.
         software_version: of this package.
         config_hash: `Settings.config_hash`.
     """
     footprint = oriented(shapely.geometry.shape(chip.footprint))
     return {
-        **_said_by_match(match, key),
+        **_said_by_match(match, key, labels),
+        "confirmation": None,
+        "confirmation_offset_m": None,
+        "confirmation_contrast": None,
         "bands": list(chip.bands),
         "has_swir": not SWIR_BANDS.isdisjoint(chip.bands),
         "qa_cloud_frac": chip.numbers.qa_cloud_frac,
@@ -190,12 +212,14 @@ def row_from_chip(
     }
 
 
-def row_from_earlier(match: Mapping[str, Any], key: ChipKey, earlier: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of a chip that exists: pixels, footprint, `created_at` of `earlier`, the ship as `match` knows it now."""
-    return {**{name: earlier[name] for name in PIXEL_FIELDS}, **_said_by_match(match, key)}
+def row_from_earlier(
+    match: Mapping[str, Any], key: ChipKey, earlier: Mapping[str, Any], labels: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The row of a chip that exists: pixels, footprint, `created_at` of `earlier`, the ships as AIS knows them now."""
+    return {**{name: earlier[name] for name in PIXEL_FIELDS}, **_said_by_match(match, key, labels)}
 
 
-def _said_by_match(match: Mapping[str, Any], key: ChipKey) -> dict[str, Any]:
+def _said_by_match(match: Mapping[str, Any], key: ChipKey, labels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         **{name: match[name] for name in MATCH_FIELDS},
         "chip_id": key.chip_id,
@@ -204,6 +228,8 @@ def _said_by_match(match: Mapping[str, Any], key: ChipKey) -> dict[str, Any]:
         "fingerprint": key.fingerprint,
         "lat": key.lat,
         "lon": key.lon,
+        "vessels": len(labels),
+        "labels": list(labels),
     }
 
 
@@ -217,9 +243,9 @@ def oriented(geometry: shapely.Geometry) -> shapely.Geometry:
 
 
 def index_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows as a frame of `INDEX_SCHEMA`, sorted by `scene_datetime`, then `chip_id`."""
-    frame = pd.DataFrame(list(rows), columns=INDEX_SCHEMA.names)
-    table = tables.conform(frame, INDEX_SCHEMA, "index")
+    """Rows as a frame of `PART_SCHEMA`, sorted by `scene_datetime`, then `chip_id`."""
+    frame = pd.DataFrame(list(rows), columns=PART_SCHEMA.names)
+    table = tables.conform(frame, PART_SCHEMA, "index")
     return tables.to_frame(table.sort_by([("scene_datetime", "ascending"), ("chip_id", "ascending")]))
 
 
@@ -250,15 +276,22 @@ def properties(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: plain(row[name]) for name in PROPERTY_FIELDS}
 
 
+def sidecar_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the sidecar says: `properties`, and the labels under `labels`."""
+    return {**properties(row), LABELS.name: plain(row[LABELS.name])}
+
+
 def sidecar(row: Mapping[str, Any]) -> bytes:
-    """The `.json` beside a chip: `properties`, indented, in the order of the schema."""
-    return (json.dumps(properties(row), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    """The `.json` beside a chip: `sidecar_fields`, indented, in the order of the schema."""
+    return (json.dumps(sidecar_fields(row), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def plain(value: Any) -> Any:
     """A value as JSON takes it; see `properties`."""
     if isinstance(value, np.ndarray | list | tuple):
         return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, datetime):

@@ -24,7 +24,7 @@ from s2chips_core import layout, tables
 from s2chips_core.index import report_facts as facts
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts
-from s2chips_core.index.records import INDEX_SCHEMA, unique_chips
+from s2chips_core.index.records import INDEX_SCHEMA, PART_SCHEMA, unique_chips
 from s2chips_core.index.report_items import MAX_FULL_QUICKLOOKS, chip_item, find_quicklook, refused_item
 from s2chips_core.index.report_map import DayMap, build_map
 from s2chips_core.index.report_overpasses import STATUS_NOTES, DayOverpasses, build_overpasses, read_overpasses
@@ -161,7 +161,7 @@ def write_report(
         matches = tables.read_table(storage, layout.matches(day), MATCH_SCHEMA)
         chipped = outcomes[outcomes["outcome"] == Outcome.CHIPPED].to_dict("records")
         keys = {layout.index_part(row["scene_datetime"].date(), day, row["source_id"]) for row in chipped}
-        parts = [tables.read_arrow(storage, key, INDEX_SCHEMA) for key in sorted(keys) if storage.exists(key)]
+        parts = [tables.read_arrow(storage, key, PART_SCHEMA) for key in sorted(keys) if storage.exists(key)]
         index = unique_chips(join_parts(parts))
         pictures = {
             chip_id: layout.chip_artefacts(path, ("_quicklook.jpg",))[0]

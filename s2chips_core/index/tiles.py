@@ -49,7 +49,7 @@ def build_tiles_index(storage: Storage) -> TilesIndexResult:
         for scene_day in scene_days(storage):
             found = parts_of_scene_day(storage, scene_day).values()
             parts += len(found)
-            yield unique_chips(join_parts(found))
+            yield unique_chips(join_parts(found)).select(INDEX_SCHEMA.names)
 
     with storage.lock(COMMIT_LOCK):
         sink = io.BytesIO()

@@ -20,7 +20,7 @@ import s2chips_core.overpasses.planning
 from s2chips_core import layout, tables
 from s2chips_core.config import load_settings
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
-from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.sandbox.archive import DEMO_NOW
 from s2chips_core.storage import LocalStorage, Storage
 from s2chips_dagster.assets import build_assets
@@ -111,7 +111,7 @@ def without_first_row(key: str) -> Harm:
 
 
 def chips_of(storage: LocalStorage) -> list[str]:
-    index = tables.read_table(storage, PART, INDEX_SCHEMA)
+    index = tables.read_table(storage, PART, PART_SCHEMA)
     return list(index["path"])
 
 
@@ -143,9 +143,9 @@ def forget_a_footprint(storage: LocalStorage) -> None:
 
 def call_a_chip_real(storage: LocalStorage) -> None:
     """A chip of a file among the synthetic ones: the same chip, owned by another source."""
-    part = tables.read_table(storage, PART, INDEX_SCHEMA).head(1)
+    part = tables.read_table(storage, PART, PART_SCHEMA).head(1)
     part = part.assign(ais_source="file", source_id="file-0123456789ab")
-    tables.write_table(storage, layout.index_part(DAY, DAY, "file-0123456789ab"), part, INDEX_SCHEMA)
+    tables.write_table(storage, layout.index_part(DAY, DAY, "file-0123456789ab"), part, PART_SCHEMA)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,15 @@ import numpy as np
 import pandas as pd
 
 from s2chips_core import layout, tables
+from s2chips_core.ais.vessels import VESSEL_COLUMNS
 from s2chips_core.chips.chip import Chip, CutRequest, Refusal
 from s2chips_core.chips.gate import GateNumbers
 from s2chips_core.config import Settings
 from s2chips_core.fetch import Fetcher
 from s2chips_core.index.geojson import feature_bytes
-from s2chips_core.index.records import INDEX_SCHEMA, chip_key, index_frame, row_from_chip, sidecar
+from s2chips_core.index.labels import place_vessels
+from s2chips_core.index.records import PART_SCHEMA, ChipKey, chip_key, index_frame, row_from_chip, sidecar
+from s2chips_core.index.vessels import SceneVessels
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import Storage
@@ -166,13 +169,23 @@ class Cutter:
                 yield Refusal(request=request, reason=reason, detail=f"said {reason}", numbers=numbers)
 
 
+def labels_alone(match: Mapping[str, Any], key: ChipKey, chip: Chip, settings: Settings = SETTINGS) -> list[Any]:
+    """The labels of a chip with no other ship around."""
+    nobody = place_vessels(pd.DataFrame(columns=list(VESSEL_COLUMNS)), chip.epsg)
+    alone = SceneVessels(epsg=chip.epsg, placed=nobody, motion={})
+    size_px = settings.tiling.chip_size_px
+    return alone.labels(match, lat=key.lat, lon=key.lon, transform=chip.transform, size_px=size_px)
+
+
 def index_row(match: Mapping[str, Any], *, created_at: datetime = NOW, settings: Settings = SETTINGS) -> dict[str, Any]:
     """The index row of a match, without any file."""
     plain = tables.conform(matches_frame([match]), MATCH_SCHEMA, "m").to_pylist()[0]
     key = chip_key(plain, settings)
     request = CutRequest(target_id=plain["target_id"], mmsi=plain["mmsi"], lat=key.lat, lon=key.lon, chip_id=key.chip_id)
     chip = chip_of(request, Scene.from_json(plain["scene"]), settings)
-    return row_from_chip(plain, key, chip, created_at=created_at, software_version="0.1.0", config_hash=settings.config_hash)
+    labels = labels_alone(plain, key, chip, settings)
+    facts: dict[str, Any] = {"software_version": "0.1.0", "config_hash": settings.config_hash}
+    return row_from_chip(plain, key, chip, labels, created_at=created_at, **facts)
 
 
 def index_of(numbers: Sequence[int], **changes: Any) -> pd.DataFrame:
@@ -188,11 +201,11 @@ def scenes_of_days(days: int) -> list[Scene]:
 
 def commit_chips(storage: Storage, rows: pd.DataFrame, *, day: date = DAY, source: str = layout.CAPTURE) -> None:
     """Write index parts and artefacts as a run would leave them; the pictures are no pictures."""
-    for row in tables.conform(rows, INDEX_SCHEMA, "rows").to_pylist():
+    for row in tables.conform(rows, PART_SCHEMA, "rows").to_pylist():
         artefacts = {".geojson": feature_bytes(row), ".json": sidecar(row), "_quicklook.jpg": b"jpg", ".tif": b"tif"}
         for suffix, data in artefacts.items():
             storage.put(layout.chip_artefacts(row["path"], (suffix,))[0], data)
     scene_days = rows["scene_datetime"].dt.date
     for scene_day in sorted(set(scene_days)):
         part = rows[scene_days == scene_day]
-        tables.write_table(storage, layout.index_part(scene_day, day, source), part, INDEX_SCHEMA)
+        tables.write_table(storage, layout.index_part(scene_day, day, source), part, PART_SCHEMA)

@@ -13,7 +13,7 @@ from pyproj import Transformer
 
 from s2chips_core import tables
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
-from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_core.scenes.scene import Scene
 
@@ -177,6 +177,8 @@ def make_day(
                 "heading_deg": float(n * 37 % 360),
                 "sog_kn": 11.3,
                 "cog_deg": float(n * 37 % 360),
+                "vessels": 0,
+                "labels": [],
                 "fingerprint": "f",
                 "created_at": GENERATED_AT,
                 "software_version": "0.1.0",
@@ -187,7 +189,7 @@ def make_day(
         )
     return ReportDay(
         outcomes=_frame(outcomes, OUTCOME_SCHEMA),
-        index=_frame(index, INDEX_SCHEMA),
+        index=_frame(index, PART_SCHEMA),
         matches=_frame(matches, MATCH_SCHEMA),
         quicklooks=quicklooks,
     )

@@ -21,7 +21,7 @@ from s2chips_core.config import Settings
 from s2chips_core.errors import InputError, StorageError
 from s2chips_core.fetch import Fetcher
 from s2chips_core.index.clay import iter_clay_batches, read_clay_batch
-from s2chips_core.index.records import INDEX_SCHEMA, chip_key, index_frame, row_from_chip
+from s2chips_core.index.records import INDEX_SCHEMA, PART_SCHEMA, chip_key, index_frame, row_from_chip
 from s2chips_core.index.tiles import build_tiles_index
 from s2chips_core.scenes.items import parse_item
 from s2chips_core.scenes.matches import MATCH_SCHEMA
@@ -40,7 +40,7 @@ from tests.chips.scenes import (
     to_10_m,
     with_offset,
 )
-from tests.index.chips import NOW, chip_of, match_of, matches_frame, scene_of
+from tests.index.chips import NOW, chip_of, labels_alone, match_of, matches_frame, scene_of
 
 SIX = ("B02", "B03", "B04", "B08", "B11", "B12")
 MEAN = {"B02": 1105, "B03": 1355, "B04": 1552, "B08": 2743, "B11": 2388, "B12": 1835}
@@ -65,11 +65,19 @@ def keep(storage: LocalStorage, scene: Scene, chips: Sequence[Chip], settings: S
         match = match_of(0, scene=scene, mmsi=request.mmsi, target_id=request.target_id, lat=request.lat, lon=request.lon)
         plain = tables.conform(matches_frame([match]), MATCH_SCHEMA, "m").to_pylist()[0]
         key = chip_key(plain, settings)
-        row = row_from_chip(plain, key, chip, created_at=NOW, software_version="0", config_hash="0" * 8)
+        row = row_from_chip(
+            plain,
+            key,
+            chip,
+            labels_alone(plain, key, chip, settings),
+            created_at=NOW,
+            software_version="0",
+            config_hash="0" * 8,
+        )
         storage.put(key.path, encode_geotiff(chip, tags={}, geotiff="gtiff", compression="deflate"))
         rows.append(row)
     day = scene.datetime.date()
-    tables.write_table(storage, layout.index_part(day, day, layout.CAPTURE), index_frame(rows), INDEX_SCHEMA)
+    tables.write_table(storage, layout.index_part(day, day, layout.CAPTURE), index_frame(rows), PART_SCHEMA)
     build_tiles_index(storage)
     return tables.read_table(storage, layout.tiles_index(), INDEX_SCHEMA)
 

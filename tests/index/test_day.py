@@ -24,7 +24,7 @@ from s2chips_core.fetch import Fetcher
 from s2chips_core.index.day import DayResult, Progress, chip_day, write_day_tables
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.parts import chips_of_scene_day, scene_days
-from s2chips_core.index.records import INDEX_SCHEMA, properties
+from s2chips_core.index.records import PART_SCHEMA, properties, sidecar_fields
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_core.storage import LocalStorage
 from tests.chips.range_server import serving
@@ -96,7 +96,7 @@ def test_every_target_has_an_outcome_and_every_chip_its_artefacts(storage: Local
     for row in as_rows(result.rows):
         base = row["path"].removesuffix(".tif")
         assert row["path"] == f"chips/{row['split']}/{row['mmsi']}/20251027/{row['chip_id']}.tif"
-        assert json.loads(storage.get(base + ".json")) == properties(row)
+        assert json.loads(storage.get(base + ".json")) == sidecar_fields(row)
         assert json.loads(storage.get(base + ".geojson"))["properties"] == properties(row)
         assert storage.exists(base + "_quicklook.jpg")
         with rasterio.open(storage.url(row["path"])) as raster:
@@ -110,7 +110,7 @@ def test_every_target_has_an_outcome_and_every_chip_its_artefacts(storage: Local
 def test_the_parts_on_disk_are_what_was_returned(storage: LocalStorage, cutter: Cutter) -> None:
     write_matches(storage, [match_of(n) for n in range(3)])
     result = run(storage, cutter)
-    part = tables.read_table(storage, layout.index_part(DAY, DAY, layout.CAPTURE), INDEX_SCHEMA)
+    part = tables.read_table(storage, layout.index_part(DAY, DAY, layout.CAPTURE), PART_SCHEMA)
     pd.testing.assert_frame_equal(part, result.rows)
     outcomes = tables.read_table(storage, layout.outcomes_part(DAY, layout.CAPTURE), OUTCOME_SCHEMA)
     pd.testing.assert_frame_equal(outcomes, result.outcomes)
@@ -324,7 +324,7 @@ def test_two_sources_with_one_ship(storage: LocalStorage, cutter: Cutter) -> Non
     assert owners(union, 244_660_001) == {FILE}
     assert chips_on_disk(storage) == sorted(union["path"].to_pylist())
     for row in union.to_pylist():
-        assert json.loads(storage.get(row["path"].removesuffix(".tif") + ".json")) == properties(row)
+        assert json.loads(storage.get(row["path"].removesuffix(".tif") + ".json")) == sidecar_fields(row)
 
 
 def test_a_source_sees_that_another_replaced_its_chip(storage: LocalStorage, cutter: Cutter) -> None:

@@ -12,7 +12,7 @@ from s2chips_core.index.parts import (
     rows_of_source,
     scene_days,
 )
-from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.storage import LocalStorage
 from tests.index.chips import DAY, commit_chips, index_of, scenes_of_days
 
@@ -46,4 +46,4 @@ def test_rows_and_ais_sources(storage: LocalStorage) -> None:
 
 def test_nothing_is_a_table_too(storage: LocalStorage) -> None:
     assert scene_days(storage) == []
-    assert chips_of_scene_day(storage, DAY).schema == join_parts([]).schema == INDEX_SCHEMA
+    assert chips_of_scene_day(storage, DAY).schema == join_parts([]).schema == PART_SCHEMA

@@ -11,7 +11,7 @@ import pytest
 from s2chips_core import layout, tables
 from s2chips_core.errors import InputError, SchemaError, StorageError
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
-from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.records import INDEX_SCHEMA, PART_SCHEMA
 from s2chips_core.index.report import build_report, write_report
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_core.storage import LocalStorage
@@ -173,7 +173,7 @@ def test_title_and_credit() -> None:
 def put_day(storage: LocalStorage, day: ReportDay) -> None:
     tables.write_table(storage, layout.outcomes(DAY), day.outcomes, OUTCOME_SCHEMA)
     tables.write_table(storage, layout.matches(DAY), day.matches, MATCH_SCHEMA)
-    tables.write_table(storage, layout.index_part(DAY, DAY, "capture"), day.index, INDEX_SCHEMA)
+    tables.write_table(storage, layout.index_part(DAY, DAY, "capture"), day.index, PART_SCHEMA)
     for row in day.index.itertuples():
         storage.put(row.path.replace(".tif", "_quicklook.jpg"), day.quicklooks[row.chip_id])
 
@@ -183,7 +183,7 @@ def test_write_report_reads_the_day_from_the_dataset(storage: LocalStorage) -> N
     put_day(storage, day)
     # Sensed on the same day, but made from the AIS of another: not of this page.
     other = make_day(chips=6, refused=0).index.iloc[4:]
-    tables.write_table(storage, layout.index_part(DAY, DAY.replace(day=26), "capture"), other, INDEX_SCHEMA)
+    tables.write_table(storage, layout.index_part(DAY, DAY.replace(day=26), "capture"), other, PART_SCHEMA)
     key = write_report(DAY, storage=storage, **MADE)
     assert key == "reports/report_20251027.html"
     assert storage.get(key) == build_report(DAY, **day.arguments(), **MADE)
@@ -198,7 +198,7 @@ def test_write_report_follows_chips_to_the_day_of_their_scene(storage: LocalStor
         )
     put_day(storage, day)
     storage.delete(layout.index_part(DAY, DAY, "capture"))
-    tables.write_table(storage, layout.index_part(DAY.replace(day=28), DAY, "capture"), day.index, INDEX_SCHEMA)
+    tables.write_table(storage, layout.index_part(DAY.replace(day=28), DAY, "capture"), day.index, PART_SCHEMA)
     items = Reader(storage.get(write_report(DAY, storage=storage, **MADE))).items
     assert sum(item["picture"] is not None for item in items) == 2
 
