@@ -183,6 +183,11 @@ def journal(ais_day: date, source_id: str) -> str:
     return f"indexes/journal/{ymd(ais_day)}-{safe(source_id)}.json"
 
 
+def deciding_config(config_hash: str) -> str:
+    """The settings that decided what is in chips, named after their hash; written once."""
+    return f"provenance/configs/{safe(config_hash)}.json"
+
+
 def daily_geojson(scene_day: date) -> str:
     """The footprints of all chips sensed on a day."""
     return f"indexes/tiles_{ymd(scene_day)}.geojson"

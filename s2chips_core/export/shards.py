@@ -9,13 +9,13 @@ import contextlib
 import hashlib
 import io
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO
 
 import numpy as np
 from rasterio.io import MemoryFile
 
-from s2chips_core.export.chip_files import QUICKLOOK_SUFFIX, SIDECAR_SUFFIX, TIF_SUFFIX, ChipFiles
+from s2chips_core.export.chip_files import QUICKLOOK_SUFFIX, SIDECAR_SUFFIX, TIF_SUFFIX
 from s2chips_core.index.chip_files import MASKS_SUFFIX
 
 NAMES = {TIF_SUFFIX: ".tif", MASKS_SUFFIX: ".masks.tif", QUICKLOOK_SUFFIX: ".jpg", SIDECAR_SUFFIX: ".json"}
@@ -31,9 +31,14 @@ def shuffled(chip_ids: Sequence[str], seed: int) -> list[int]:
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 
-def sample_files(files: ChipFiles, array: str) -> dict[str, bytes]:
-    """The files of a sample by the rest of their names; pixels as `tif`, or as `npy`: float32 (bands, rows, cols)."""
-    named = {NAMES[suffix]: data for suffix, data in files.data.items()}
+def sample_files(data: Mapping[str, bytes], array: str) -> dict[str, bytes]:
+    """The files of a sample by the rest of their names; pixels as `tif`, or as `npy`: float32 (bands, rows, cols).
+
+    Args:
+        data: the files of a chip by suffix.
+        array: tif or npy.
+    """
+    named = {NAMES[suffix]: content for suffix, content in data.items()}
     if array == "npy":
         named[".npy"] = _npy(named.pop(".tif"))
     return dict(sorted(named.items()))

@@ -35,7 +35,7 @@ _RANGES = ("qa_cloud_frac", "qa_water_frac", "position_sigma_m", "length_m")
 
 
 def collection(
-    rows: pa.Table, *, title: str, description: str, keywords: list[str], software_version: str, masks: bool, labels: bool
+    rows: pa.Table, *, title: str, description: str, keywords: list[str], software_version: str, masks: bool, tables: bool
 ) -> dict[str, Any]:
     """The root: extent, summaries, who made it, and a child for each day.
 
@@ -46,15 +46,16 @@ def collection(
         keywords: of the collection.
         software_version: of s2chips.
         masks: whether any chip has masks.
-        labels: whether there is a table of labels.
+        tables: whether index and labels are in the export as tables.
     """
     here = layout.export_collection()
     bounds = [float(x) for x in shapely.total_bounds(shapely.from_wkb(rows["geometry"].to_numpy(zero_copy_only=False)))]
     first, last = (plain(pc.min_max(rows["scene_datetime"])[name].as_py()) for name in ("min", "max"))
     bands = bands_of(rows)
-    assets = {"index": _table(here, layout.export_index(), "One row for every chip (GeoParquet)")}
-    if labels:
-        assets["labels"] = _table(here, layout.export_labels(), "One row for every ship in a chip (Parquet)")
+    assets = {
+        "index": _table(here, layout.export_index(), "One row for every chip (GeoParquet)"),
+        "labels": _table(here, layout.export_labels(), "One row for every ship in a chip (Parquet)"),
+    }
     return {
         "type": "Collection",
         "stac_version": STAC_VERSION,
@@ -71,7 +72,7 @@ def collection(
         "extent": {"spatial": {"bbox": [bounds]}, "temporal": {"interval": [[first, last]]}},
         "summaries": _summaries(rows, bands),
         "item_assets": item_assets(bands, masks=masks),
-        "assets": assets,
+        **({"assets": assets} if tables else {}),
         "links": [
             link("root", here, here),
             link("describedby", here, layout.export_card(), MARKDOWN, title="Data card"),
