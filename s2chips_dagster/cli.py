@@ -74,6 +74,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     ais.add_argument("--dry-run", action="store_true", help="synthetic AIS, at once, marked so everywhere")
 
+    export = _command(commands, "export", _export, "chips as files that others train on, with a data card")
+    export.add_argument("--out", type=Path, required=True, help="the folder to make; an earlier export in it is replaced")
+    export.add_argument(
+        "--format",
+        nargs="+",
+        choices=("stac", "webdataset", "coco", "geoparquet", "all"),
+        default=["all"],
+        help="what to write (default: all)",
+    )
+    export.add_argument("--split", nargs="+", choices=("train", "val", "test"), help="which splits (default: all)")
+    export.add_argument("--bands", nargs="+", metavar="BAND", help="only these bands, in this order, such as B02 B03 B04")
+    export.add_argument("--where", help="only chips for which this holds, such as 'qa_cloud_frac < 0.01 and length_m > 50'")
+    export.add_argument(
+        "--without-ais",
+        action="store_true",
+        help="keyed hashes instead of MMSI and ids, no names, no exact AIS positions (key: S2CHIPS_EXPORT_KEY, else random)",
+    )
+    export.add_argument("--assets", choices=("copy", "link"), default="copy", help="copy files (default), or hard links")
+    export.add_argument("--array", choices=("tif", "npy"), default="tif", help="pixels in the shards (default: tif)")
+    export.add_argument("--shard-chips", type=_count, default=1000, help="most chips of a shard (default: 1000)")
+    export.add_argument("--shard-mb", type=_count, default=500, help="most megabytes of a shard (default: 500)")
+    export.add_argument("--seed", type=int, default=0, help="of the order of chips in the shards (default: 0)")
+    export.add_argument(
+        "--categories", choices=("ship", "ship_type"), default="ship", help="categories of COCO (default: ship)"
+    )
+
     doctor = _command(commands, "doctor", _doctor, "look at everything that runs need, and say what to do about it")
     doctor.add_argument("--offline", action="store_true", help="leave out what needs the network")
 
@@ -219,6 +245,41 @@ def _collect(options: argparse.Namespace) -> int:
         options.schedule, config_file=_config_file(options), window_min=options.window_min, dry_run=options.dry_run
     )
     return DONE if recorded else FAILED
+
+
+def _export(options: argparse.Namespace) -> int:
+    from s2chips_core.export.folder import read_manifest
+    from s2chips_dagster.runs import Runs
+
+    chosen = ("bands", "where", "without_ais", "assets", "array", "shard_chips", "shard_mb", "seed", "categories")
+    config = {name: value for name in chosen if (value := getattr(options, name)) is not None}
+    if "all" not in options.format:
+        config["formats"] = list(dict.fromkeys(options.format))
+    if options.split:
+        config["splits"] = list(dict.fromkeys(options.split))
+    out = options.out.expanduser().resolve()
+    if not Runs(_config_file(options)).export({"out": str(out), **config}):
+        return FAILED
+    _print_export(out, read_manifest(out))
+    return DONE
+
+
+def _print_export(out: Path, manifest: dict[str, Any]) -> None:
+    from s2chips_core import layout
+
+    splits = ", ".join(f"{count} {split}" for split, count in manifest["chips_by_split"].items())
+    ais = "SYNTHETIC ships" if manifest["ais"] == "synthetic" else "ships"
+    print(f"{manifest['chips']} chips ({splits}) with {manifest['labels']} labelled {ais}")
+    for reason, count in manifest["left_out"].items():
+        print(f"  left out: {count} {reason}")
+    for split, made in manifest["coco"].items():
+        told = f"{made['annotations']} boxes in {made['images']} images, {made['ships_without_box']} ships without a box"
+        unknown = made["chips_without_labels"]
+        print(f"  coco {split}: {told}{f', {unknown} chips without labels left out' if unknown else ''}")
+    for split, counts in manifest["shards"].items():
+        print(f"  webdataset {split}: {sum(counts)} chips in {len(counts)} shard{'s' if len(counts) > 1 else ''}")
+    print(f"  folder: {out} ({manifest['files']} files, {manifest['bytes'] / 1e6:.1f} MB)")
+    print(f"  card: {out / layout.export_card()}")
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -53,6 +53,12 @@ class Runs:
         ops = {"chip_ais_file": {"config": {"path": str(path), **config}}}
         return sorted(days.targets) if self._execute("chip_from_ais_file", {"ops": ops}) else None
 
+    def export(self, config: Mapping[str, Any]) -> bool:
+        """`export_dataset`, with values of `ExportConfig`. Whether it succeeded."""
+        from s2chips_dagster.export_job import JOB, OP
+
+        return self._execute(JOB, {"ops": {OP: {"config": dict(config)}}})
+
     def print_outcomes(self, day: date) -> None:
         """How many targets of a day came to which outcome: to stdout."""
         from s2chips_core.index.outcomes import OUTCOME_SCHEMA, counts

@@ -92,12 +92,13 @@ def _with_bands(rows: pa.Table, bands: Sequence[str]) -> pa.Table:
 def _evaluate(where: str, rows: pa.Table) -> np.ndarray:
     """Which rows satisfy a condition; what is not known satisfies none."""
     frame = tables.to_frame(rows.drop_columns(["geometry", "bbox"]))
-    expected = f"a condition on columns of the index, such as qa_cloud_frac < 0.01; they are {', '.join(frame.columns)}"
+    columns = f"the columns are {', '.join(frame.columns)}"
+    expected = "a condition on columns of the index, such as qa_cloud_frac < 0.01"
     try:
         # No name but those of columns is known to it.
         found = frame.eval(where, engine="python", local_dict={}, global_dict={})
     except (SyntaxError, NameError, ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
-        raise InputError("export option where", where, f"{expected} ({error})") from error
+        raise InputError("export option where", where, f"{expected} ({error}); {columns}") from error
     if not isinstance(found, pd.Series) or not pd.api.types.is_bool_dtype(found.dtype):
-        raise InputError("export option where", where, expected)
+        raise InputError("export option where", where, f"{expected}; {columns}")
     return found.fillna(value=False).to_numpy(dtype=bool)

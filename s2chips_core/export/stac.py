@@ -10,14 +10,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import shapely
-import shapely.geometry
 
 from s2chips_core import layout
 from s2chips_core.chips.chip import MASK_BANDS, NOT_KNOWN
 from s2chips_core.export.chip_files import QUICKLOOK_SUFFIX, SIDECAR_SUFFIX, TIF_SUFFIX, RasterFacts
 from s2chips_core.export.folder import Digest
 from s2chips_core.index.chip_files import MASKS_SUFFIX
-from s2chips_core.index.geojson import feature
+from s2chips_core.index.geojson import footprint_geometry
 from s2chips_core.index.records import plain
 
 STAC_VERSION = "1.1.0"
@@ -89,7 +88,7 @@ def stac_item(row: Mapping[str, Any], raster: RasterFacts, digests: Mapping[str,
         "stac_version": STAC_VERSION,
         "stac_extensions": list(EXTENSIONS),
         "id": row["chip_id"],
-        "geometry": feature_geometry(row),
+        "geometry": footprint_geometry(row),
         "bbox": bbox_of(shape),
         "properties": properties,
         "links": [
@@ -103,12 +102,6 @@ def stac_item(row: Mapping[str, Any], raster: RasterFacts, digests: Mapping[str,
         },
         "collection": COLLECTION_ID,
     }
-
-
-def feature_geometry(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The footprint as GeoJSON, as the dataset's own has it."""
-    geometry: dict[str, Any] = feature(row)["geometry"]
-    return geometry
 
 
 def bbox_of(shape: shapely.Geometry) -> list[float]:
