@@ -34,7 +34,9 @@ AisMessageType = Literal[
     "ShipStaticData",
     "StaticDataReport",
 ]
-Band = Literal["B02", "B03", "B04", "B08", "B11", "B12"]
+Band = Literal["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
+CLAY10: tuple[Band, ...] = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
+"""The bands that the Clay foundation model was trained with on Sentinel-2 L2A, in the order of its metadata."""
 
 
 class _Section(BaseModel):
@@ -195,6 +197,11 @@ class Tiling(_Section):
     """What a chip is."""
 
     chip_size_px: int = Field(256, ge=32, le=2048, multiple_of=4, description="Side of a chip, 10 m pixels.")
+    band_profile: Literal["core", "clay10"] = Field(
+        "core",
+        description="Which bands a chip has: `core` = bands_core and, with include_swir, bands_swir; `clay10` = the ten "
+        f"bands of the Clay model ({' '.join(CLAY10)}), whatever those three say.",
+    )
     bands_core: tuple[Band, ...] = Field(("B02", "B03", "B04", "B08"), min_length=1, description="Bands of every chip.")
     bands_swir: tuple[Band, ...] = Field(("B11", "B12"), description="Bands appended with `include_swir`.")
     include_swir: bool = Field(False, description="Append the SWIR bands, brought from 20 m to 10 m.")
@@ -211,8 +218,22 @@ class Tiling(_Section):
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """The bands of a chip in file order: core, then SWIR."""
+        """The bands of a chip in file order: core, then SWIR; those of `clay10` in Clay's order."""
+        if self.band_profile == "clay10":
+            return CLAY10
         return self.bands_core + (self.bands_swir if self.include_swir else ())
+
+    @property
+    def decides(self) -> dict[str, Any]:
+        """The keys that decide what is in a chip, as a tree that gives a Tiling of the same chips.
+
+        With `core` the profile is left out, so that the hash of settings from before there were profiles is still theirs.
+        """
+        tree = self.model_dump(mode="json", exclude={"band_profile"})
+        if self.band_profile == "core":
+            return tree
+        looked_at = {key: value for key, value in tree.items() if key not in ("bands_core", "bands_swir", "include_swir")}
+        return {"band_profile": self.band_profile, **looked_at}
 
 
 class Masks(_Section):
@@ -332,17 +353,44 @@ class Settings(_Section):
         return self
 
     @property
-    def config_hash(self) -> str:
-        """16 hex digits over everything that decides what is in a chip: change one of these and chips are made anew."""
+    def deciding_json(self) -> str:
+        """Everything that decides what is in a chip: change one of these and chips are made anew."""
         decides = {
-            "tiling": self.tiling.model_dump(mode="json"),
+            "tiling": self.tiling.decides,
             "masks": self.masks.model_dump(mode="json"),
             "gate": self.gate.model_dump(mode="json"),
             "splits": self.splits.model_dump(mode="json"),
             "geotiff": self.storage.geotiff,
             "compression": self.storage.compression,
         }
-        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+        return json.dumps(decides, sort_keys=True)
+
+    @property
+    def config_hash(self) -> str:
+        """The first 16 hex digits of the SHA-256 of `deciding_json`."""
+        return hashlib.sha256(self.deciding_json.encode()).hexdigest()[:16]
+
+    def with_deciding(self, text: str, origin: str) -> "Settings":
+        """These settings, but for all that decides what is in a chip: that is taken from a `deciding_json`.
+
+        Args:
+            text: it may be of an earlier version; what it does not tell is the default.
+            origin: what to call it in an error.
+
+        Raises:
+            ConfigError: it is no such text, or holds something that this version does not know.
+        """
+        expected = "the JSON of a deciding configuration"
+        try:
+            decides = json.loads(text)
+            sections = {name: dict(decides.pop(name)) for name in ("tiling", "masks", "gate", "splits")}
+            formats = {name: decides.pop(name) for name in ("geotiff", "compression")}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(origin, "(file)", f"{type(error).__name__}: {error}", expected) from error
+        if decides:
+            raise ConfigError(origin, ", ".join(sorted(decides)), "keys that are not known", expected)
+        tree = self.model_dump(mode="json")
+        return parse_settings({**tree, **sections, "storage": {**tree["storage"], **formats}}, origin)
 
     def override(self, overrides: Mapping[str, Mapping[str, Any]], origin: str = "run config") -> "Settings":
         """A copy with some keys of some sections replaced, validated as the file is.

@@ -114,6 +114,11 @@ def matches_parts_of_day(day: date) -> str:
     return f"matches/parts/{ymd(day)}"
 
 
+def outcomes_folder() -> str:
+    """The outcomes of all days, and their parts."""
+    return "outcomes"
+
+
 def outcomes(day: date) -> str:
     """The outcomes of a day, all sources."""
     return f"outcomes/{ymd(day)}.parquet"
@@ -181,6 +186,12 @@ def journals_folder() -> str:
 def journal(ais_day: date, source_id: str) -> str:
     """Which artefacts a running source of a day may be writing or removing; gone when it has committed."""
     return f"indexes/journal/{ymd(ais_day)}-{safe(source_id)}.json"
+
+
+def scene_snapshot(scene_id: str, sha256_hex: str) -> str:
+    """A scene as it was when chips were cut from it, named after its id and its content; written once."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", scene_id).lstrip("._-")[:100]
+    return f"provenance/scenes/{name or 'scene'}-{safe(sha256_hex[:16])}.json"
 
 
 def deciding_config(config_hash: str) -> str:

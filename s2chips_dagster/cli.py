@@ -15,6 +15,7 @@ from typing import Any
 
 from s2chips_core import __version__
 from s2chips_core.errors import S2ChipsError, StorageError
+from s2chips_dagster.export_command import add_export_arguments, run_export
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -75,29 +76,19 @@ def _parser() -> argparse.ArgumentParser:
     ais.add_argument("--dry-run", action="store_true", help="synthetic AIS, at once, marked so everywhere")
 
     export = _command(commands, "export", _export, "chips as files that others train on, with a data card")
-    export.add_argument("--out", type=Path, required=True, help="the folder to make; an earlier export in it is replaced")
-    export.add_argument(
-        "--format",
-        nargs="+",
-        choices=("stac", "webdataset", "coco", "geoparquet", "all"),
-        default=["all"],
-        help="what to write (default: all)",
-    )
-    export.add_argument("--split", nargs="+", choices=("train", "val", "test"), help="which splits (default: all)")
-    export.add_argument("--bands", nargs="+", metavar="BAND", help="only these bands, in this order, such as B02 B03 B04")
-    export.add_argument("--where", help="only chips for which this holds, such as 'qa_cloud_frac < 0.01 and length_m > 50'")
-    export.add_argument(
-        "--without-ais",
-        action="store_true",
-        help="keyed hashes instead of MMSI and ids, no names, no exact AIS positions (key: S2CHIPS_EXPORT_KEY, else random)",
-    )
-    export.add_argument("--assets", choices=("copy", "link"), default="copy", help="copy files (default), or hard links")
-    export.add_argument("--array", choices=("tif", "npy"), default="tif", help="pixels in the shards (default: tif)")
-    export.add_argument("--shard-chips", type=_count, default=1000, help="most chips of a shard (default: 1000)")
-    export.add_argument("--shard-mb", type=_count, default=500, help="most megabytes of a shard (default: 500)")
-    export.add_argument("--seed", type=int, default=0, help="of the order of chips in the shards (default: 0)")
-    export.add_argument(
-        "--categories", choices=("ship", "ship_type"), default="ship", help="categories of COCO (default: ship)"
+    add_export_arguments(export)
+
+    again = _command(commands, "recut", _recut, "cut chips again from their provenance and say what differs")
+    again.add_argument("chip_id", nargs="*", help="of tiles.parquet")
+    again.add_argument("--check", type=_count, metavar="N", help="N chips of tiles.parquet, the same ones every time")
+    again.add_argument("--out", type=Path, help="where to write the chip that was cut now (of one chip_id)")
+    again.add_argument(
+        "--moved",
+        action="append",
+        type=_moved,
+        default=[],
+        metavar="OLD=NEW",
+        help="read assets whose href begins with OLD from NEW: the archive has moved, or there is a mirror of it",
     )
 
     doctor = _command(commands, "doctor", _doctor, "look at everything that runs need, and say what to do about it")
@@ -129,6 +120,13 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no count: expected a whole number from 1")
     return int(text)
+
+
+def _moved(text: str) -> tuple[str, str]:
+    old, _, new = text.partition("=")
+    if not old or not new:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected OLD=NEW, two beginnings of URLs")
+    return old, new
 
 
 def _minutes(text: str) -> float:
@@ -217,25 +215,25 @@ def _predict(options: argparse.Namespace) -> int:
     report_days("overpass_plan", {day: day_metadata(day, rows, runs.storage) for day, rows in planned.by_day.items()})
     text = format_schedule(planned.plan.passes)
     if options.out:
-        _write_whole(options.out, text)
+        _write_whole(options.out, text.encode())
         print(options.out)
     else:
         print(text, end="")
     return DONE
 
 
-def _write_whole(path: Path, text: str) -> None:
+def _write_whole(path: Path, data: bytes) -> None:
     """Write a file at once: half a schedule looks like a whole one."""
     from s2chips_core.storage import LocalStorage
 
     target = path.resolve()
     if target.exists() and not target.is_file():  # /dev/stdout, a named pipe
         try:
-            target.write_text(text, encoding="utf-8")
+            target.write_bytes(data)
         except OSError as error:
             raise StorageError(str(path), f"cannot be written: {error.strerror}") from error
     else:
-        LocalStorage(target.parent).put(target.name, text.encode())
+        LocalStorage(target.parent).put(target.name, data)
 
 
 def _collect(options: argparse.Namespace) -> int:
@@ -248,38 +246,38 @@ def _collect(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from s2chips_core.export.folder import read_manifest
-    from s2chips_dagster.runs import Runs
-
-    chosen = ("bands", "where", "without_ais", "assets", "array", "shard_chips", "shard_mb", "seed", "categories")
-    config = {name: value for name in chosen if (value := getattr(options, name)) is not None}
-    if "all" not in options.format:
-        config["formats"] = list(dict.fromkeys(options.format))
-    if options.split:
-        config["splits"] = list(dict.fromkeys(options.split))
-    out = options.out.expanduser().resolve()
-    if not Runs(_config_file(options)).export({"out": str(out), **config}):
-        return FAILED
-    _print_export(out, read_manifest(out))
-    return DONE
+    return DONE if run_export(options, _config_file(options)) else FAILED
 
 
-def _print_export(out: Path, manifest: dict[str, Any]) -> None:
-    from s2chips_core import layout
+def _recut(options: argparse.Namespace) -> int:
+    import contextlib
 
-    splits = ", ".join(f"{count} {split}" for split, count in manifest["chips_by_split"].items())
-    ais = "SYNTHETIC ships" if manifest["ais"] == "synthetic" else "ships"
-    print(f"{manifest['chips']} chips ({splits}) with {manifest['labels']} labelled {ais}")
-    for reason, count in manifest["left_out"].items():
-        print(f"  left out: {count} {reason}")
-    for split, made in manifest["coco"].items():
-        told = f"{made['annotations']} boxes in {made['images']} images, {made['ships_without_box']} ships without a box"
-        unknown = made["chips_without_labels"]
-        print(f"  coco {split}: {told}{f', {unknown} chips without labels left out' if unknown else ''}")
-    for split, counts in manifest["shards"].items():
-        print(f"  webdataset {split}: {sum(counts)} chips in {len(counts)} shard{'s' if len(counts) > 1 else ''}")
-    print(f"  folder: {out} ({manifest['files']} files, {manifest['bytes'] / 1e6:.1f} MB)")
-    print(f"  card: {out / layout.export_card()}")
+    from s2chips_core.config import load_settings
+    from s2chips_core.fetch import Fetcher
+    from s2chips_core.index.recut import recut, select_chips
+    from s2chips_core.storage import open_storage
+
+    if bool(options.chip_id) == bool(options.check) or (options.out and len(options.chip_id) != 1):
+        print("s2chips recut: error: expected chip ids or --check N; --out needs exactly one chip id", file=sys.stderr)
+        return WRONG_USAGE
+    settings = load_settings(_config_file(options), os.environ)
+    storage = open_storage(settings.storage.dataset_root)
+    verdicts = set()
+    with contextlib.closing(Fetcher(settings.stac.allowed_hosts)) as fetcher:
+        for chip_id in options.chip_id or select_chips(storage, options.check):
+            result = recut(
+                chip_id,
+                settings=settings,
+                storage=storage,
+                fetcher=fetcher,
+                software_version=__version__,
+                moved=dict(options.moved),
+            )
+            print(result)
+            verdicts.add(result.verdict)
+            if options.out and result.geotiff is not None:
+                _write_whole(options.out, result.geotiff)
+    return DONE if verdicts <= {"identical"} else FAILED
 
 
 def _doctor(options: argparse.Namespace) -> int:

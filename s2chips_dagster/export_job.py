@@ -43,7 +43,9 @@ class ExportConfig(dg.Config):
         default="copy",
         description="copy, or link: hard links to the files of the dataset, on the same disk.",
     )
-    array: str = Field(default="tif", description="Pixels in the shards: tif (the GeoTIFF) or npy (the same as numpy array).")
+    array: str = Field(
+        default="tif", description="Pixels in the shards: tif (the GeoTIFF) or npy (the same as numpy array)."
+    )
     shard_chips: int = Field(default=1000, description="Most chips of a shard.")
     shard_mb: int = Field(default=500, description="Most megabytes of a shard.")
     seed: int = Field(default=0, description="Of the order of chips in the shards.")

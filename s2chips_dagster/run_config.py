@@ -38,7 +38,7 @@ MATCHING = {
     "limits": ("max_ships",),
 }
 CHIPPING = {
-    "tiling": ("include_swir", "resample"),
+    "tiling": ("band_profile", "include_swir", "resample"),
     "masks": ("use_scl", "use_ndwi", "persist"),
     "gate": (
         "enabled",

@@ -27,9 +27,11 @@ SHIP = 1
 LEAST_AREA_PX = 1e-6
 """Less of a box within the image is a touch at its edge."""
 DECIMALS = 3
-IMAGE_FIELDS = ("chip_id", "path", "mmsi", "vessel_id", "split", "lat", "lon", "scene_id", "scene_datetime", "epsg", "transform")
-"""Fields of the row that an image carries, where the export shows them; those after them are `confirmation`…"""
-CONFIRMATION = ("ais_source", "confirmation", "confirmation_offset_m", "confirmation_contrast")
+IMAGE_FIELDS = (
+    *("chip_id", "path", "mmsi", "vessel_id", "split", "lat", "lon", "scene_id", "scene_datetime", "epsg", "transform"),
+    *("ais_source", "confirmation", "confirmation_offset_m", "confirmation_contrast"),
+)
+"""Fields of the row that an image carries, where the export shows them."""
 ATTRIBUTES = (
     *("mmsi", "vessel_id", "is_target", "direction_deg", "direction_source", "box_source", "length_m", "width_m"),
     *("ship_type", "sog_kn", "position_method", "position_sigma_m"),
@@ -61,7 +63,7 @@ def image_id(chip_id: str) -> int:
 def image_of(row: Mapping[str, Any], raster: RasterFacts, labels: Labels) -> dict[str, Any]:
     """The image of a chip; its picture is the quicklook, one pixel for one pixel."""
     [file_name] = layout.chip_artefacts(row["path"], (QUICKLOOK_SUFFIX,))
-    told = {name: plain(row[name]) for name in (*IMAGE_FIELDS, *CONFIRMATION) if name in row}
+    told = {name: plain(row[name]) for name in IMAGE_FIELDS if name in row}
     return {
         "id": image_id(row["chip_id"]),
         "file_name": file_name,

@@ -1,7 +1,7 @@
 """The passes over the chips of an export: one in the order of time, one in the order of the shards.
 
-Here: which file is made of what. Not here: the formats (`stac`, `coco`, `shards`, `label_table`), what comes before and after
-(`dataset`). Memory is bounded but for the rows of the index, of which 100,000 are about 60 MB.
+Here: which file is made of what. Not here: the formats (`stac`, `coco`, `shards`, `label_table`), what comes before and
+after (`dataset`). Memory is bounded but for the rows of the index, of which 100,000 are about 60 MB.
 """
 
 import contextlib

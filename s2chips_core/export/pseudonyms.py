@@ -1,7 +1,7 @@
 """Rows and labels without what names a ship.
 
-MMSI and chip_id become keyed hashes (HMAC-SHA-256, the first 16 hex digits): without the key nobody can try the 10^9 MMSI, of
-which the dataset's own chip_id is a plain hash. What else names a ship, or is exact enough to be looked up in somebody's
+MMSI and chip_id become keyed hashes (HMAC-SHA-256, the first 16 hex digits): without the key nobody can try the 10^9 MMSI,
+of which the dataset's own chip_id is a plain hash. What else names a ship, or is exact enough to be looked up in somebody's
 record of AIS, is dropped or made coarse. Where and when a chip was sensed stays, and so do type, size, speed and course:
 whoever has AIS of that place and time can still tell the ship. Pseudonymous, not anonymous.
 

@@ -28,7 +28,9 @@ from s2chips_core.index.records import plain
 
 PARQUET = "application/vnd.apache.parquet"
 MARKDOWN = "text/markdown"
-_SUMMARISED = ("split", "ais_source", "provider", "mgrs_tile", "gate_verdict", "position_method", "ship_type", "confirmation")
+_SUMMARISED = (
+    *("split", "ais_source", "provider", "mgrs_tile", "gate_verdict", "position_method", "ship_type", "confirmation"),
+)
 """Columns whose values are listed."""
 _RANGES = ("qa_cloud_frac", "qa_water_frac", "position_sigma_m", "length_m")
 """Columns whose smallest and largest value are told."""
@@ -121,13 +123,12 @@ def _summaries(rows: pa.Table, bands: tuple[str, ...]) -> dict[str, Any]:
         "gsd": [GSD_M],
         "eo:bands": [dict(EO_BANDS[band]) for band in bands],
         "proj:code": [f"EPSG:{epsg}" for epsg in _values(rows, "epsg")],
+        "eo:cloud_cover": _range(rows, "cloud_cover"),
     }
-    cloud_cover = _range(rows, "cloud_cover")
-    if cloud_cover:
-        summaries["eo:cloud_cover"] = cloud_cover
     there = set(rows.column_names)
-    summaries |= {f"{PREFIX}{name}": v for name in _SUMMARISED if name in there and (v := _values(rows, name))}
-    return summaries | {f"{PREFIX}{name}": v for name in _RANGES if name in there and (v := _range(rows, name))}
+    summaries |= {f"{PREFIX}{name}": _values(rows, name) for name in _SUMMARISED if name in there}
+    summaries |= {f"{PREFIX}{name}": _range(rows, name) for name in _RANGES if name in there}
+    return {name: summary for name, summary in summaries.items() if summary}
 
 
 def _values(rows: pa.Table, name: str) -> list[Any]:

@@ -40,6 +40,7 @@ from s2chips_core.index.outcomes import (
     unmatched_row,
 )
 from s2chips_core.index.parts import COMMIT_LOCK
+from s2chips_core.index.provenance import keep_config, keep_scene
 from s2chips_core.index.records import ChipKey, chip_key, index_frame, row_from_chip, row_from_earlier
 from s2chips_core.index.vessels import SceneVessels, read_vessels
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
@@ -326,8 +327,11 @@ class _Run:
             by_scene.setdefault(candidate.match["scene"], []).append(candidate)
         groups = [(Scene.from_json(text), [_request(c) for c in members]) for text, members in by_scene.items()]
 
+        keep_config(self.storage, self.settings)
+
         def write(chip: Chip) -> dict[str, Any]:
             candidate = by_target[chip.request.target_id]
+            keep_scene(self.storage, candidate.match["scene"])
             row = row_from_chip(
                 candidate.match,
                 candidate.key,

@@ -24,6 +24,7 @@ from s2chips_core.chips.identity import chip_id, fingerprint, format_coordinate,
 from s2chips_core.config import Settings
 from s2chips_core.errors import SchemaError
 from s2chips_core.index.labels import LABELS
+from s2chips_core.index.provenance import scene_snapshot
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.tables import TIMESTAMP
@@ -86,6 +87,7 @@ INDEX_SCHEMA = pa.schema(
         pa.field("created_at", TIMESTAMP, nullable=False),
         pa.field("software_version", pa.string(), nullable=False),
         pa.field("config_hash", pa.string(), nullable=False),
+        pa.field("scene_snapshot", pa.string(), nullable=False),
         pa.field("bbox", BBOX, nullable=False),
         pa.field("geometry", pa.binary(), nullable=False),
     ]
@@ -207,6 +209,7 @@ def row_from_chip(
         "created_at": created_at,
         "software_version": software_version,
         "config_hash": config_hash,
+        "scene_snapshot": scene_snapshot(match["scene"])[0],
         "bbox": dict(zip(BBOX.names, footprint.bounds, strict=True)),
         "geometry": shapely.to_wkb(footprint),
     }

@@ -183,6 +183,7 @@ def make_day(
                 "created_at": GENERATED_AT,
                 "software_version": "0.1.0",
                 "config_hash": "0123456789abcdef",
+                "scene_snapshot": "provenance/scenes/S2B_30STF_20251027_0_L2A-0123456789abcdef.json",
                 "bbox": dict(zip(("xmin", "ymin", "xmax", "ymax"), shape.bounds, strict=True)),
                 "geometry": shape.wkb,
             }

@@ -479,7 +479,8 @@ def test_an_interrupted_run_leaves_the_earlier_commit(storage: LocalStorage) -> 
 
     with pytest.raises(KeyboardInterrupt):
         run(storage, Cutter(), progress=tell)
-    assert files(storage) == before
+    # What chips are cut from is kept: another source may have seen it, and it is the same next time.
+    assert {key: data for key, data in files(storage).items() if not key.startswith("provenance/")} == before
 
 
 def test_progress_ends_at_the_total(storage: LocalStorage) -> None:
