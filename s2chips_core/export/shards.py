@@ -1,8 +1,8 @@
 """WebDataset shards: tar files of samples, in an order that mixes ships, places and days.
 
 Here: the order and the tars. Not here: the files that go in (`chip_files`). A sample is the files whose names are the same
-up to the first dot: `{chip_id}.tif` (or `.npy`), `.jpg`, `.json`, and `.masks.tif` where there are masks. Same chips and same
-seed give the same bytes: no time, no user.
+up to the first dot: `{chip_id}.tif` (or `.npy`), `.jpg`, `.json`, and `.masks.tif` where there are masks. Same chips and
+same seed give the same bytes: no time, no user.
 """
 
 import contextlib
