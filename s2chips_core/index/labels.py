@@ -1,11 +1,13 @@
 """Labels: every AIS vessel inside a chip, with its position and hull in pixels of the chip.
 
 Here: the schema, choosing the vessels of a chip, the table of a day. Not here: where vessels were (`ais.vessels`), the
-vessels of a day's scenes (`vessels`), the shape of a hull (`chips.hull`). Every row of the index parts carries its labels
-in the column `labels`; the table of a day is made from them.
+vessels of a day's scenes (`vessels`), the shape of a hull (`chips.hull`), what the picture shows of it
+(`chips.confirmation`). Every row of the index parts carries its labels in the column `labels`; the table of a day is made
+from them.
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,9 @@ import shapely
 from s2chips_core.ais.fixes import Floats
 from s2chips_core.ais.targets import DIMENSIONS
 from s2chips_core.ais.vessels import VESSEL_COLUMNS
+from s2chips_core.chips.confirmation import Confirmation, Reflectance, expected_hull, judge_confirmation
 from s2chips_core.chips.grid import Transform, utm_xy
+from s2chips_core.chips.hull import DIMENSIONS as BY_DIMENSIONS
 from s2chips_core.chips.hull import box_corners_m, choose_direction, choose_extents, in_pixels
 from s2chips_core.tables import TIMESTAMP
 
@@ -157,6 +161,22 @@ def _label(vessels: PlacedVessels, n: int, transform: Transform, chip_size_px: i
     }
     # In the order of the schema, as a part gives them back: else the sidecar would not be the same text.
     return {field.name: known[field.name] for field in LABEL}
+
+
+def confirm(reflectance: Reflectance, bands: Sequence[str], labels: Sequence[Mapping[str, Any]]) -> Confirmation:
+    """Whether a chip (bands, rows, cols) shows its target; `labels` as `labels_of_chip` gives them."""
+    target, *others = (
+        expected_hull(
+            col=label["col"],
+            row=label["row"],
+            box=label["box"],
+            antenna_known=label["box_source"] == BY_DIMENSIONS,
+            length_m=label["length_m"],
+            sigma_m=label["position_sigma_m"],
+        )
+        for label in labels
+    )
+    return judge_confirmation(reflectance, bands, target, others)
 
 
 def labels_table(chips: pa.Table) -> pa.Table:

@@ -23,7 +23,7 @@ from s2chips_core.chips.chip import Chip
 from s2chips_core.chips.identity import chip_id, fingerprint, format_coordinate, split_of
 from s2chips_core.config import Settings
 from s2chips_core.errors import SchemaError
-from s2chips_core.index.labels import LABELS
+from s2chips_core.index.labels import LABELS, confirm
 from s2chips_core.index.provenance import scene_snapshot
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_core.scenes.scene import Scene
@@ -189,11 +189,12 @@ def row_from_chip(
         config_hash: `Settings.config_hash`.
     """
     footprint = oriented(shapely.geometry.shape(chip.footprint))
+    seen = confirm(chip.reflectance, chip.bands, labels)
     return {
         **_said_by_match(match, key, labels),
-        "confirmation": None,
-        "confirmation_offset_m": None,
-        "confirmation_contrast": None,
+        "confirmation": None if seen.verdict is None else str(seen.verdict),
+        "confirmation_offset_m": seen.offset_m,
+        "confirmation_contrast": seen.contrast,
         "bands": list(chip.bands),
         "has_swir": not SWIR_BANDS.isdisjoint(chip.bands),
         "qa_cloud_frac": chip.numbers.qa_cloud_frac,
