@@ -2,6 +2,9 @@
 
 import io
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW
 from s2chips_core.sandbox.server import Served, serve
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_dagster.runs import Runs
-from tests.flow.conftest import MakeRuns
+from tests.flow.conftest import REPOSITORY, MakeRuns
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,7 @@ def test_two_days(archive: Served, make_runs: MakeRuns) -> None:
 
     check_files(runs, index)
     check_ships_are_where_they_should_be(runs, index)
+    check_the_worked_example_trains(runs)
     check_again_costs_nothing(runs, archive)
     check_changed_config_leaves_no_orphans(runs, archive, index)
 
@@ -101,6 +105,18 @@ def check_ships_are_where_they_should_be(runs: Runs, index: pd.DataFrame) -> Non
         offsets.append(np.hypot(at_row - 32, at_col - 32) * 10)
     assert np.median(offsets) < 60, offsets
     assert np.mean(np.array(offsets) < 250) > 0.8, offsets
+
+
+def check_the_worked_example_trains(runs: Runs) -> None:
+    """From `tiles.parquet` to a batch, as the documents tell it."""
+    script = REPOSITORY / "examples" / "train_batch.py"
+    done = subprocess.run([sys.executable, script, runs.storage.root], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = re.search(r"loss on train: ([\d.]+) in the first epoch, ([\d.]+) in the last", done.stdout)
+    assert told is not None, done.stdout
+    assert float(told[2]) < float(told[1])
+    assert "first batch: (8, 6, 256, 256) of B02 B03 B04 B08 B11 B12" in done.stdout
+    assert len(re.findall(r"^(?:train|val|test): \d+ of \d+ told right$", done.stdout, re.MULTILINE)) == 3
 
 
 def check_again_costs_nothing(runs: Runs, archive: Served) -> None:
