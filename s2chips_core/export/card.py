@@ -58,6 +58,7 @@ def format_card(
         coco=coco,
         key=key,
         credit=imagery_credit or f"Contains modified Copernicus Sentinel data {', '.join(map(str, facts.years))}.",
+        public=imagery_credit is None,
         dropped=sorted(DROPPED),
         labels_dropped=sorted(LABEL_DROPPED),
         quantiles=QUANTILES,

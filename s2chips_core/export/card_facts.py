@@ -85,6 +85,13 @@ class CardFacts:
     last: pd.Timestamp
     years: tuple[int, ...]
     bounds: tuple[float, float, float, float]
+    scenes: int
+    days: int
+    """UTC days of sensing."""
+    archives: dict[str, int]
+    """Chips by provider and collection."""
+    baselines: dict[str, int]
+    """Chips by ESA's processing baseline."""
     bands: dict[str, int]
     """Chips by their bands."""
     tables: tuple[CountTable, ...]
@@ -128,6 +135,10 @@ def card_facts(rows: pa.Table) -> CardFacts:
         last=frame["scene_datetime"].max(),
         years=tuple(sorted({int(year) for year in frame["scene_datetime"].dt.year})),
         bounds=tuple(float(x) for x in bounds),  # type: ignore[arg-type]
+        scenes=int(frame["scene_id"].nunique()),
+        days=int(frame["scene_datetime"].dt.date.nunique()),
+        archives=_counted(frame["provider"] + " " + frame["collection"]),
+        baselines=_counted(frame["processing_baseline"].fillna(UNKNOWN)),
         bands=_counted(frame["bands"].map(", ".join)),
         tables=_count_tables(frame),
         sigma=tuple(sigma),
