@@ -89,7 +89,7 @@ def rewrite_geotiff(data: bytes, *, tags: Mapping[str, str], bands: Sequence[str
 
 
 def is_cog(raster: DatasetReader) -> bool:
-    """Whether GDAL takes an open raster for a Cloud-Optimized GeoTIFF."""
+    """Whether an open raster says that it is a Cloud-Optimized GeoTIFF; GDAL does not let uncompressed ones say so."""
     return bool(raster.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG")
 
 

@@ -90,8 +90,11 @@ def _with_bands(rows: pa.Table, bands: Sequence[str]) -> pa.Table:
 
 
 def _evaluate(where: str, rows: pa.Table) -> np.ndarray:
-    """Which rows satisfy a condition; what is not known satisfies none."""
+    """Which rows satisfy a condition; what is not known satisfies none. Times are compared as UTC."""
     frame = tables.to_frame(rows.drop_columns(["geometry", "bbox"]))
+    for name in frame.select_dtypes("datetimetz").columns:
+        # `eval` makes times without a zone of texts, and does not compare these with times that have one.
+        frame[name] = frame[name].dt.tz_localize(None)
     columns = f"the columns are {', '.join(frame.columns)}"
     expected = "a condition on columns of the index, such as qa_cloud_frac < 0.01"
     try:
