@@ -16,9 +16,10 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", type=Path, required=True, help="the folder to make; an earlier export in it is replaced")
     formats = ("stac", "webdataset", "coco", "geoparquet", "all")
-    add("--format", nargs="+", choices=formats, default=["all"], help="what to write (default: all)")
-    add("--split", nargs="+", choices=("train", "val", "test"), help="which splits (default: all)")
-    add("--bands", nargs="+", metavar="BAND", help="only these bands, in this order, such as B04 B03 B02")
+    some: Any = {"nargs": "+", "action": "extend"}
+    add("--format", **some, choices=formats, help="what to write (default: all)")
+    add("--split", **some, choices=("train", "val", "test"), help="which splits (default: all)")
+    add("--bands", **some, metavar="BAND", help="only these bands, in this order, such as B04 B03 B02")
     add("--where", help="only chips for which this holds, such as 'qa_cloud_frac < 0.01 and length_m > 50'")
     add(
         "--without-ais",
@@ -39,7 +40,7 @@ def run_export(options: argparse.Namespace, config_file: Path) -> bool:
     from s2chips_dagster.runs import Runs
 
     config = {name: value for name in CHOSEN if (value := getattr(options, name)) is not None}
-    if "all" not in options.format:
+    if options.format and "all" not in options.format:
         config["formats"] = list(dict.fromkeys(options.format))
     if options.split:
         config["splits"] = list(dict.fromkeys(options.split))

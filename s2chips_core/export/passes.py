@@ -174,9 +174,10 @@ class Passes:
 
     def _in_shards(self, split: str, made: Made) -> None:
         """The shards of a split."""
-        places = [n for n, each in enumerate(self.rows["split"].to_pylist()) if each == split]
-        ids = self.shown["chip_id"].take(places).to_pylist()
-        order = [places[n] for n in shards.shuffled(ids, self.options.seed)]
+        pairs = zip(self.rows["split"].to_pylist(), self.shown["chip_id"].to_pylist(), strict=True)
+        of_split = {place: chip_id for place, (each, chip_id) in enumerate(pairs) if each == split}
+        places = list(of_split)
+        order = [places[n] for n in shards.shuffled(list(of_split.values()), self.options.seed)]
 
         def samples() -> Iterator[tuple[str, dict[str, bytes]]]:
             pairs = iter_rows(self.rows.take(order), self.shown.take(order))

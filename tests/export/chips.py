@@ -47,7 +47,14 @@ def neighbour(target: Mapping[str, Any], number: int, **changes: Any) -> dict[st
     """The label of another ship of the same chip: its box reaches beyond the right edge."""
     box = [30.0, 4.0, 36.0, 4.0, 36.0, 10.0, 30.0, 10.0]
     placed = {"col": 31.0, "row": 7.0, "box": box, "box_source": "dimensions", "truncated": True}
-    sizes = {"length_m": 60.0, "width_m": 60.0, "to_bow_m": 41.5, "to_stern_m": 18.5, "to_port_m": 7.25, "to_starboard_m": 52.75}
+    sizes = {
+        "length_m": 60.0,
+        "width_m": 60.0,
+        "to_bow_m": 41.5,
+        "to_stern_m": 18.5,
+        "to_port_m": 7.25,
+        "to_starboard_m": 52.75,
+    }
     named = {"mmsi": OTHER_MMSI + number, "ship_name": f"NEIGHBOUR Å {number}", "ship_type": "Tanker", "is_target": False}
     return {**target, **placed, **sizes, **named, **changes}
 
@@ -66,9 +73,7 @@ def keep(
     chip = chip_of(request, scene, settings, transform=transform, masks=masks if settings.masks.persist else None)
     labels = labels_alone(plain, key, chip, settings)
     labels += [neighbour(labels[0], n) for n in range(neighbours)]
-    row = row_from_chip(
-        plain, key, chip, labels, created_at=NOW, software_version=VERSION, config_hash=settings.config_hash
-    )
+    row = row_from_chip(plain, key, chip, labels, created_at=NOW, software_version=VERSION, config_hash=settings.config_hash)
     for suffix, data in encode_artefacts(row, chip, settings).items():
         storage.put(layout.chip_artefacts(key.path, (suffix,))[0], data)
     return Kept(row=row, pixels=chip.reflectance)

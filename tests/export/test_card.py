@@ -1,7 +1,6 @@
 """The data card: what it must say, and that what it says of loading works."""
 
 import gc
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +57,9 @@ def test_thresholds_of_each_configuration(whole: Export) -> None:
     """Of the one in use they are told; of the other one nothing was kept."""
     card = card_of(whole)
     gate = SETTINGS.gate
-    assert f"| `{SETTINGS.config_hash}` | 8 | centre {gate.center_window_px} px: cloud ≤ {gate.max_cloud_center_frac}" in card
+    assert (
+        f"| `{SETTINGS.config_hash}` | 8 | centre {gate.center_window_px} px: cloud ≤ {gate.max_cloud_center_frac}" in card
+    )
     assert len(re.findall(r"\| `[0-9a-f]{16}` \| 8 \| its settings are not kept in the dataset \|", card)) == 1
 
 
@@ -141,4 +142,4 @@ def test_how_to_load_works_as_it_stands(
     for array, said in samples:
         assert array.shape == (len(said["bands"]), 32, 32)
     gc.collect()
-    assert os.getcwd() == str(made.folder)
+    assert Path.cwd() == made.folder

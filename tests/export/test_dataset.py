@@ -1,7 +1,6 @@
 """Whole exports: the same bytes each time, nothing of ships that was to be left out, one state of a dataset that goes on."""
 
 import json
-import os
 import re
 import tarfile
 import threading
@@ -158,9 +157,9 @@ def test_an_export_is_read_as_a_dataset_is(whole: Export) -> None:
 def test_links(make_export: MakeExport) -> None:
     linked, copied = make_export(assets="link"), make_export()
     for chip in linked.kept.values():
-        inode = os.stat(linked.storage.path(chip.row["path"])).st_ino
-        assert os.stat(linked.folder / chip.row["path"]).st_ino == inode
-        assert os.stat(copied.folder / chip.row["path"]).st_ino != inode
+        inode = linked.storage.path(chip.row["path"]).stat().st_ino
+        assert (linked.folder / chip.row["path"]).stat().st_ino == inode
+        assert (copied.folder / chip.row["path"]).stat().st_ino != inode
     other = {"export.json", "checksums.sha256"}
     one, two = ({k: v for k, v in tree(e.folder).items() if k not in other} for e in (linked, copied))
     assert one == two
@@ -188,11 +187,22 @@ def test_splits_and_conditions(make_export: MakeExport) -> None:
     assert set(made.manifest["shards"]) == {"val"}
 
 
+def test_a_split_without_chips(make_export: MakeExport) -> None:
+    """An empty COCO file, so that a loader of three splits finds three, and no shard."""
+    made = make_export(where="split == 'train'")
+    assert set(made.manifest["shards"]) == {"train"}
+    empty = json.loads((made.folder / "coco" / "instances_val.json").read_text())
+    assert (empty["images"], empty["annotations"]) == ([], [])
+    assert "instances_val.json` | 0 images" in (made.folder / "DATACARD.md").read_text()
+
+
 def test_the_manifest_counts_what_is_there(whole: Export) -> None:
     manifest, files = whole.manifest, tree(whole.folder)
     assert manifest["chips"] == sum(manifest["chips_by_split"].values()) == 16
     assert manifest["files"] == len(files) - 2
-    assert manifest["bytes"] == sum(len(data) for name, data in files.items() if name not in ("export.json", "checksums.sha256"))
+    assert manifest["bytes"] == sum(
+        len(data) for name, data in files.items() if name not in ("export.json", "checksums.sha256")
+    )
     assert sum(sum(counts) for counts in manifest["shards"].values()) == 16
 
 

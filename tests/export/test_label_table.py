@@ -46,8 +46,16 @@ def _in_order(names: list[str]) -> list[str]:
 def test_rows_go_out_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_table, "ROWS_PER_GROUP", 3)
     sink = io.BytesIO()
-    label = {name: None for name in LABEL_SCHEMA.names}
-    label |= {"mmsi": 1, "is_target": True, "lat": 1.0, "lon": 2.0, "col": 1.0, "row": 1.0, "position_method": "interpolated"}
+    label = dict.fromkeys(LABEL_SCHEMA.names)
+    label |= {
+        "mmsi": 1,
+        "is_target": True,
+        "lat": 1.0,
+        "lon": 2.0,
+        "col": 1.0,
+        "row": 1.0,
+        "position_method": "interpolated",
+    }
     label |= {"truncated": False, "ais_source": "aisstream"}
     row = {"chip_id": "a", "source_id": "capture", "scene_datetime": pd.Timestamp("2025-01-01", tz="UTC"), "path": "p"}
     with LabelWriter(sink, without_ais=False) as writer:

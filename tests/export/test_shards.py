@@ -130,7 +130,9 @@ def test_a_shard_has_no_more_chips_than_may_be(most_chips: int, counts: list[int
     shelf = Shelf()
     samples = ((f"{n}", {".tif": b"x"}) for n in range(7))
     assert write_shards(samples, shelf.open, most_chips=most_chips, most_mb=1) == counts
-    assert [len(tarfile.open(fileobj=io.BytesIO(f.getvalue())).getnames()) for f in shelf.files.values()] == counts
+    for file, count in zip(shelf.files.values(), counts, strict=True):
+        with tarfile.open(fileobj=io.BytesIO(file.getvalue())) as tar:
+            assert len(tar.getnames()) == count
 
 
 def test_a_shard_has_no_more_bytes_than_may_be() -> None:
