@@ -15,6 +15,7 @@ from typing import Any
 
 from s2chips_core import __version__
 from s2chips_core.errors import S2ChipsError, StorageError
+from s2chips_dagster.export_command import add_export_arguments, run_export
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -86,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
         "--window-min", type=_minutes, help="recording time each side of the pass, minutes (default: the schedule's windows)"
     )
     ais.add_argument("--dry-run", action="store_true", help="synthetic AIS, at once, marked so everywhere")
+
+    export = _command(commands, "export", _export, "chips as files that others train on, with a data card")
+    add_export_arguments(export)
 
     again = _command(commands, "recut", _recut, "cut chips again from their provenance and say what differs")
     again.add_argument("chip_id", nargs="*", help="of tiles.parquet")
@@ -292,6 +296,10 @@ def _collect(options: argparse.Namespace) -> int:
         options.schedule, config_file=_config_file(options), window_min=options.window_min, dry_run=options.dry_run
     )
     return DONE if recorded else FAILED
+
+
+def _export(options: argparse.Namespace) -> int:
+    return DONE if run_export(options, _config_file(options)) else FAILED
 
 
 def _recut(options: argparse.Namespace) -> int:

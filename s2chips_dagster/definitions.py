@@ -8,6 +8,7 @@ import dagster as dg
 from s2chips_core.config import config_path, load_settings
 from s2chips_dagster.assets import build_assets
 from s2chips_dagster.checks import build_checks
+from s2chips_dagster.export_job import build_export_job
 from s2chips_dagster.file_job import build_file_job
 from s2chips_dagster.inbox import build_inbox_sensor
 from s2chips_dagster.jobs import build_jobs
@@ -33,7 +34,7 @@ def build_definitions(config_file: Path, *, now: str = "") -> dg.Definitions:
     return dg.Definitions(
         assets=assets,
         asset_checks=build_checks(assets, settings),
-        jobs=[*jobs, file_job],
+        jobs=[*jobs, file_job, build_export_job()],
         schedules=build_schedules(settings, jobs),
         sensors=[
             *build_sensors(settings, jobs),

@@ -74,6 +74,12 @@ class Runs:
         outputs = [event.step_output_data.metadata for event in result.all_events if event.is_successful_output]
         return {name: value.value for name, value in outputs[-1].items()} if result.success else None
 
+    def export(self, config: Mapping[str, Any]) -> bool:
+        """`export_dataset`, with values of `ExportConfig`. Whether it succeeded."""
+        from s2chips_dagster.export_job import JOB, OP
+
+        return self._execute(JOB, {"ops": {OP: {"config": dict(config)}}})
+
     def print_outcomes(self, day: date) -> None:
         """How many targets of a day came to which outcome: to stdout."""
         from s2chips_core.index.outcomes import OUTCOME_SCHEMA, counts

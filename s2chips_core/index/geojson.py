@@ -25,13 +25,18 @@ DECIMALS = 7
 
 def feature(row: Mapping[str, Any]) -> dict[str, Any]:
     """The Feature of an index row; its `id` is the chip_id."""
-    geometry = shapely.geometry.mapping(shapely.from_wkb(row["geometry"]))
     return {
         "type": "Feature",
         "id": row["chip_id"],
-        "geometry": {"type": geometry["type"], "coordinates": _rounded(geometry["coordinates"])},
+        "geometry": footprint_geometry(row),
         "properties": properties(row),
     }
+
+
+def footprint_geometry(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The footprint of an index row as a GeoJSON geometry."""
+    geometry = shapely.geometry.mapping(shapely.from_wkb(row["geometry"]))
+    return {"type": geometry["type"], "coordinates": _rounded(geometry["coordinates"])}
 
 
 def feature_bytes(row: Mapping[str, Any]) -> bytes:

@@ -277,12 +277,12 @@ def properties(row: Mapping[str, Any]) -> dict[str, Any]:
 
     Times are RFC 3339 UTC with milliseconds and `Z`; what is not known is null, never NaN.
     """
-    return {name: _plain(row[name]) for name in PROPERTY_FIELDS}
+    return {name: plain(row[name]) for name in PROPERTY_FIELDS}
 
 
 def sidecar_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the sidecar says: `properties`, and the labels under `labels`."""
-    return {**properties(row), LABELS.name: _plain(row[LABELS.name])}
+    return {**properties(row), LABELS.name: plain(row[LABELS.name])}
 
 
 def sidecar(row: Mapping[str, Any]) -> bytes:
@@ -290,11 +290,12 @@ def sidecar(row: Mapping[str, Any]) -> bytes:
     return (json.dumps(sidecar_fields(row), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON takes it; see `properties`."""
     if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, datetime):

@@ -10,7 +10,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -74,11 +74,11 @@ def read_head(storage: Storage, rows: int) -> pd.DataFrame:
     return tables.to_frame(head.slice(0, rows))
 
 
-def write_geoparquet(sink: io.BytesIO, days: Iterable[pa.Table]) -> int:
-    """Write tables of `INDEX_SCHEMA` one after another as one GeoParquet file; returns the number of rows."""
+def write_geoparquet(sink: IO[bytes], days: Iterable[pa.Table], schema: pa.Schema = INDEX_SCHEMA) -> int:
+    """Write tables of a schema with `geometry` and `bbox` one after another as one GeoParquet file; returns its rows."""
     rows, types, bounds = 0, set[str](), np.array([np.inf, np.inf, -np.inf, -np.inf])
-    with pq.ParquetWriter(sink, INDEX_SCHEMA, compression="zstd") as writer:
-        for table in _grouped(days):
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for table in _grouped(days, schema):
             geometries = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
             types |= {geometry.geom_type for geometry in geometries}
             found = shapely.total_bounds(geometries)
@@ -108,7 +108,7 @@ def geo_metadata(geometry_types: Iterable[str], bounds: list[float] | None) -> d
     return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
 
 
-def _grouped(days: Iterable[pa.Table]) -> Iterator[pa.Table]:
+def _grouped(days: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
     """Join days until a row group is full: thousands of groups of a few rows are slow to read."""
     waiting: list[pa.Table] = []
     for table in days:
@@ -116,6 +116,6 @@ def _grouped(days: Iterable[pa.Table]) -> Iterator[pa.Table]:
         if sum(t.num_rows for t in waiting) >= ROWS_PER_GROUP:
             yield pa.concat_tables(waiting)
             waiting = []
-    joined = pa.concat_tables([INDEX_SCHEMA.empty_table(), *waiting])
+    joined = pa.concat_tables([schema.empty_table(), *waiting])
     if joined.num_rows:
         yield joined
