@@ -13,10 +13,12 @@ from s2chips_core.config import Settings
 from s2chips_dagster import captures, plans, run_config
 from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
 from s2chips_dagster.dataset_pages import report_dataset
-from s2chips_dagster.metadata import counts_table, rate, table_preview, throttled
+from s2chips_dagster.metadata import PREVIEW_ROWS, counts_table, rate, table_preview, throttled
 from s2chips_dagster.partitions import daily, day_of
 from s2chips_dagster.resources import Workspace
 
+INDEX_COLUMNS = ["chip_id", "mmsi", "ship_name", "scene_datetime", "cloud_cover", "split", "gate_verdict", "path"]
+"""Of the index, that its materialisation shows."""
 OWNERS = ["team:s2chips"]
 GROUP = "ship_chips"
 """One group, so that the graph opens with all assets in sight."""
@@ -126,7 +128,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     )
     def tiles_index(workspace: Workspace) -> dg.MaterializeResult[Any]:
         """`indexes/tiles.parquet`: one row for every chip of the dataset, made from the parts of all days."""
-        from s2chips_core.index.tiles import build_tiles_index
+        from s2chips_core.index.tiles import build_tiles_index, read_head
 
         storage = workspace.storage(workspace.settings())
         result = build_tiles_index(storage)
@@ -136,6 +138,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 "parts": result.parts,
                 "seconds": round(result.seconds, 3),
                 "path": dg.MetadataValue.path(storage.url(layout.tiles_index())),
+                "preview": table_preview(read_head(storage, PREVIEW_ROWS), INDEX_COLUMNS),
             }
         )
 

@@ -15,7 +15,8 @@ from s2chips_core.pages import facts
 from s2chips_core.scenes.scene import Scene
 
 _GATED = frozenset({Outcome.GATE_CLOUD, Outcome.GATE_LAND, Outcome.GATE_WATER, Outcome.NODATA})
-_UNREAD = frozenset({Outcome.MISSING_ASSET, Outcome.READ_ERROR})
+_UNREAD = frozenset({Outcome.MISSING_ASSET, Outcome.READ_ERROR, Outcome.PRUNED})
+"""Passed the gate, or never came to it, and has no chip."""
 
 _Row = Mapping[str, Any]
 
@@ -81,7 +82,9 @@ def find_mismatches(targets: Sequence[_Row], indexed: set[str], of_chip: Mapping
     unnamed = sum(not of_chip.get(chip_id) for chip_id in indexed)
     found = []
     if orphans:
-        found.append(f"{orphans:,} of the targets are recorded as chipped, but the index has no such chip (was it pruned?).")
+        found.append(
+            f"{orphans:,} of the targets are recorded as chipped, but the index has no such chip (was it deleted by hand?)."
+        )
     if unnamed:
         found.append(f"{unnamed:,} of the chips in the index belong to no target of this day's outcomes.")
     return found

@@ -89,7 +89,9 @@ def test_run_config_shows_the_values_of_the_file(definitions: dg.Definitions) ->
     gate = chips["gate"].config_type.fields
     assert gate["max_cloud_center_frac"].default_value == 0.05
     assert "cloud" in gate["max_cloud_center_frac"].description
-    assert chips["tiling"].config_type.fields["include_swir"].default_value is False
+    tiling = chips["tiling"].config_type.fields
+    assert (tiling["include_swir"].default_value, tiling["band_profile"].default_value) == (False, "core")
+    assert "ten bands of the Clay model (B02 B03 B04 B05 B06 B07 B08 B8A B11 B12)" in tiling["band_profile"].description
 
 
 def test_a_wrong_file_is_refused_with_its_key(tmp_path: Path) -> None:
