@@ -32,8 +32,8 @@ ui: $(STAMP)  ## the Dagster UI with daemon on 127.0.0.1:3000
 	DAGSTER_HOME=$(CURDIR) $(BIN)/dagster instance info > /dev/null
 	DAGSTER_HOME=$(CURDIR) $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
-test: $(DEV_STAMP)  ## all tests
-	$(BIN)/python -m pytest
+test: $(DEV_STAMP)  ## all tests, on two cores
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(DEV_STAMP)  ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from s2chips_core.errors import ConfigError
 
@@ -24,7 +24,12 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SclClass = Annotated[int, Field(ge=0, le=11)]
-Positive = Annotated[float, Field(gt=0.0)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+ALL = "all"
+"""In place of a number in `limits`: no cap. Dagster's Launchpad does not show a null."""
+Cap = Annotated[
+    Annotated[int, Field(ge=0, strict=True)] | None, BeforeValidator(lambda value: None if value == ALL else value)
+]
 TileName = Annotated[str, Field(pattern=r"^([1-9]|0[1-9]|[1-5]\d|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]$")]
 AisMessageType = Literal[
     "PositionReport",
@@ -34,7 +39,29 @@ AisMessageType = Literal[
     "ShipStaticData",
     "StaticDataReport",
 ]
-Band = Literal["B02", "B03", "B04", "B08", "B11", "B12"]
+Band = Literal["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
+CLAY10: tuple[Band, ...] = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
+"""The bands that the Clay foundation model was trained with on Sentinel-2 L2A, in the order of its metadata."""
+AisColumn = Literal[
+    "mmsi",
+    "lat",
+    "lon",
+    "overpass_time",
+    "captured_time",
+    "source",
+    "notes",
+    "sog",
+    "cog",
+    "heading",
+    "ship_name",
+    "ship_type",
+    "length",
+    "width",
+    "to_bow",
+    "to_stern",
+    "to_port",
+    "to_starboard",
+]
 
 
 class _Section(BaseModel):
@@ -153,6 +180,17 @@ class Ais(_Section):
         le=720,
         description="Largest time from the sensing time to the nearest fix, minutes; beyond: refused.",
     )
+    columns: dict[AisColumn, Annotated[str, Field(pattern=r"\S")]] = Field(
+        {},
+        description="Which column of an AIS file is which, where its titles are not among those that are understood by "
+        "themselves: name -> title, such as {overpass_time: Seen at}.",
+    )
+    inbox: str | None = Field(
+        "inbox",
+        min_length=1,
+        description="Folder whose AIS files are chipped, each once; a relative one is beside the dataset folder. null = no "
+        "inbox.",
+    )
 
     @model_validator(mode="after")
     def _safe_and_ordered(self) -> "Ais":
@@ -195,6 +233,11 @@ class Tiling(_Section):
     """What a chip is."""
 
     chip_size_px: int = Field(256, ge=32, le=2048, multiple_of=4, description="Side of a chip, 10 m pixels.")
+    band_profile: Literal["core", "clay10"] = Field(
+        "core",
+        description="Which bands a chip has: `core` = bands_core and, with include_swir, bands_swir; `clay10` = the ten "
+        f"bands of the Clay model ({' '.join(CLAY10)}), whatever those three say.",
+    )
     bands_core: tuple[Band, ...] = Field(("B02", "B03", "B04", "B08"), min_length=1, description="Bands of every chip.")
     bands_swir: tuple[Band, ...] = Field(("B11", "B12"), description="Bands appended with `include_swir`.")
     include_swir: bool = Field(False, description="Append the SWIR bands, brought from 20 m to 10 m.")
@@ -211,8 +254,22 @@ class Tiling(_Section):
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """The bands of a chip in file order: core, then SWIR."""
+        """The bands of a chip in file order: core, then SWIR; those of `clay10` in Clay's order."""
+        if self.band_profile == "clay10":
+            return CLAY10
         return self.bands_core + (self.bands_swir if self.include_swir else ())
+
+    @property
+    def decides(self) -> dict[str, Any]:
+        """The keys that decide what is in a chip, as a tree that gives a Tiling of the same chips.
+
+        With `core` the profile is left out, so that the hash of settings from before there were profiles is still theirs.
+        """
+        tree = self.model_dump(mode="json", exclude={"band_profile"})
+        if self.band_profile == "core":
+            return tree
+        looked_at = {key: value for key, value in tree.items() if key not in ("bands_core", "bands_swir", "include_swir")}
+        return {"band_profile": self.band_profile, **looked_at}
 
 
 class Masks(_Section):
@@ -228,13 +285,18 @@ class Gate(_Section):
 
     enabled: bool = Field(True, description="Refuse chips; when off the numbers are still measured and stored.")
     center_window_px: int = Field(64, ge=2, multiple_of=2, description="Side of the centre window, 10 m pixels.")
-    max_cloud_center_frac: Fraction = Field(0.05, description="Most cloud in the centre window.")
-    max_land_center_frac: Fraction = Field(0.2, description="Most land in the centre window.")
-    ndwi_water_thresh: float = Field(0.05, ge=-1, le=1, description="NDWI above this is water.")
-    min_water_center_frac: Fraction = Field(0.5, description="Least water in the centre window.")
-    cloud_classes: tuple[SclClass, ...] = Field((7, 8, 9, 10), description="SCL classes that count as cloud.")
-    land_classes: tuple[SclClass, ...] = Field((4, 5), description="SCL classes that count as land.")
-    max_nodata_frac: Fraction = Field(0.05, description="Most nodata in the whole chip.")
+    max_cloud_center_frac: Fraction = Field(0.05, description="Most cloud in the centre window, 0 to 1.")
+    max_land_center_frac: Fraction = Field(0.2, description="Most land in the centre window, 0 to 1.")
+    ndwi_water_thresh: float = Field(0.05, ge=-1, le=1, description="NDWI above this is water, -1 to 1.")
+    min_water_center_frac: Fraction = Field(0.5, description="Least water in the centre window, 0 to 1.")
+    cloud_classes: tuple[SclClass, ...] = Field(
+        (7, 8, 9, 10),
+        description="SCL classes that count as cloud: 7 unclassified, 8 and 9 cloud, 10 thin cirrus; 3 is cloud shadow.",
+    )
+    land_classes: tuple[SclClass, ...] = Field(
+        (4, 5), description="SCL classes that count as land: 4 vegetation, 5 bare ground."
+    )
+    max_nodata_frac: Fraction = Field(0.05, description="Most nodata in the whole chip, 0 to 1.")
     on_missing_scl: Literal["ndwi_only", "reject"] = Field(
         "ndwi_only", description="A scene without SCL: judge by NDWI alone (and say so), or refuse."
     )
@@ -266,9 +328,9 @@ class Splits(_Section):
 class Limits(_Section):
     """How much one run does."""
 
-    max_ships: int | None = Field(None, ge=0, description="Most AIS targets a run tries; none = all.")
+    max_ships: Cap = Field(None, description="Most AIS targets a run tries, or all.")
     bind_chips_to_ships: bool = Field(True, description="The chips cap is the ships cap; `max_chips` is not looked at.")
-    max_chips: int | None = Field(None, ge=0, description="Most chips a run makes; none = all.")
+    max_chips: Cap = Field(None, description="Most chips a run makes, if they are not bound to ships, or all.")
 
     @property
     def chips_cap(self) -> int | None:
@@ -279,8 +341,14 @@ class Limits(_Section):
 class Prune(_Section):
     """What `prune` keeps."""
 
-    time_tolerance_min: Positive = Field(10.0, description="Largest |scene time - AIS time|, minutes.")
-    distance_tolerance_m: Positive = Field(500.0, description="Largest distance from chip centre to AIS, metres.")
+    time_tolerance_min: Positive = Field(
+        10.0, description="Largest |scene time - AIS time| to the nearest recorded fix of the ship, minutes."
+    )
+    distance_tolerance_m: Positive = Field(
+        500.0,
+        description="Largest distance from the chip centre to recorded AIS, metres: to where it puts the ship at the "
+        "sensing time, or to the nearest fix for chips that were cut as reported.",
+    )
 
 
 class Scheduling(_Section):
@@ -295,6 +363,7 @@ class Scheduling(_Section):
     weekly_plan_cron: str = Field("0 3 * * 1", description="When `weekly_overpass_plan` plans the horizon, cron, UTC.")
     chipping_cron: str = Field("0 6 * * *", description="When `lagged_chipping` looks for days to chip, cron, UTC.")
     periodic_ais_cron: str = Field("0 * * * *", description="When `periodic_ais_capture` records, cron, UTC.")
+    prune_cron: str = Field("0 2 * * *", description="When `nightly_prune` removes what AIS does not vouch for, cron, UTC.")
     late_scene_interval_s: int = Field(
         900, ge=1, le=86_400, description="How often `late_scene_sensor` asks the archive for late scenes, seconds."
     )
@@ -331,18 +400,63 @@ class Settings(_Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _inbox_is_a_folder_of_its_own(self) -> "Settings":
+        inbox = self.inbox_folder
+        dataset = Path(self.storage.dataset_root).expanduser().resolve()
+        if inbox is not None and (dataset.is_relative_to(inbox) or inbox.is_relative_to(dataset)):
+            # Every file in an inbox is moved away.
+            raise ValueError(f"a folder of its own in ais.inbox, beside the dataset ({dataset}), it is {inbox}")
+        return self
+
     @property
-    def config_hash(self) -> str:
-        """16 hex digits over everything that decides what is in a chip: change one of these and chips are made anew."""
+    def inbox_folder(self) -> Path | None:
+        """The inbox, absolute; none when there is none. A relative one is beside the dataset folder."""
+        if self.ais.inbox is None:
+            return None
+        root = self.storage.dataset_root
+        beside = Path.cwd() if "://" in root else Path(root).expanduser().resolve().parent
+        return (beside / Path(self.ais.inbox).expanduser()).resolve()
+
+    @property
+    def deciding_json(self) -> str:
+        """Everything that decides what is in a chip: change one of these and chips are made anew."""
         decides = {
-            "tiling": self.tiling.model_dump(mode="json"),
+            "tiling": self.tiling.decides,
             "masks": self.masks.model_dump(mode="json"),
             "gate": self.gate.model_dump(mode="json"),
             "splits": self.splits.model_dump(mode="json"),
             "geotiff": self.storage.geotiff,
             "compression": self.storage.compression,
         }
-        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+        return json.dumps(decides, sort_keys=True)
+
+    @property
+    def config_hash(self) -> str:
+        """The first 16 hex digits of the SHA-256 of `deciding_json`."""
+        return hashlib.sha256(self.deciding_json.encode()).hexdigest()[:16]
+
+    def with_deciding(self, text: str, origin: str) -> "Settings":
+        """These settings, but for all that decides what is in a chip: that is taken from a `deciding_json`.
+
+        Args:
+            text: it may be of an earlier version; what it does not tell is the default.
+            origin: what to call it in an error.
+
+        Raises:
+            ConfigError: it is no such text, or holds something that this version does not know.
+        """
+        expected = "the JSON of a deciding configuration"
+        try:
+            decides = json.loads(text)
+            sections = {name: dict(decides.pop(name)) for name in ("tiling", "masks", "gate", "splits")}
+            formats = {name: decides.pop(name) for name in ("geotiff", "compression")}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(origin, "(file)", f"{type(error).__name__}: {error}", expected) from error
+        if decides:
+            raise ConfigError(origin, ", ".join(sorted(decides)), "keys that are not known", expected)
+        tree = self.model_dump(mode="json")
+        return parse_settings({**tree, **sections, "storage": {**tree["storage"], **formats}}, origin)
 
     def override(self, overrides: Mapping[str, Mapping[str, Any]], origin: str = "run config") -> "Settings":
         """A copy with some keys of some sections replaced, validated as the file is.

@@ -11,6 +11,7 @@ S2ChipsError
 │   └── AisKeyError           the key is missing or was refused; never tried again
 ├── MixedAisError      real and synthetic AIS would come into one dataset
 ├── StorageError       the dataset root cannot be read or written
+│   └── LockedError           another process holds what is asked for
 ├── SchemaError        a table between stages does not have the columns it declares
 └── CancelledRunError  the caller asked to stop
 """
@@ -94,6 +95,10 @@ class StorageError(S2ChipsError):
     def __init__(self, key: str, problem: str) -> None:
         self.key, self.problem = key, problem
         super().__init__(f"{key}: {problem}")
+
+
+class LockedError(StorageError):
+    """A lock of the dataset was not let go in time."""
 
 
 class SchemaError(S2ChipsError):

@@ -35,8 +35,13 @@ def dataset_note() -> str:
 
 
 def ais_file_note(source_id: str) -> str:
-    """When a file was first read: the time of its rows that tell none."""
+    """When a file was first read, which is the time of its rows that tell none; and under which names."""
     return f"ais/files/{safe(source_id)}.json"
+
+
+def ais_file_report(source_id: str) -> str:
+    """What became of each row of a file: CSV."""
+    return f"reports/files/{safe(source_id)}.csv"
 
 
 def plan(day: date) -> str:
@@ -57,6 +62,17 @@ def plan_notes(day: date) -> str:
 def plan_cache(source_sha: str) -> str:
     """A TLE text or acquisition plan as it was fetched, named after its source."""
     return f"plan/cache/{safe(source_sha)}"
+
+
+def ais_folders() -> str:
+    """The AIS of all days."""
+    return "ais"
+
+
+def day_of_ais_key(key: str) -> date | None:
+    """The day of what lies in an `ais_folder`; none for other keys below `ais_folders`."""
+    folder = re.fullmatch(r"ais/(\d{8})/[^/]+", key)
+    return datetime.strptime(folder[1], "%Y%m%d").replace(tzinfo=UTC).date() if folder else None
 
 
 def ais_folder(day: date) -> str:
@@ -99,6 +115,11 @@ def ais_file(day: date, source_id: str) -> str:
     return f"{ais_folder(day)}/ais_{safe(source_id)}.parquet"
 
 
+def is_recorded_ais(key: str) -> bool:
+    """Whether a key below an `ais_folder` is a table of fixes: a snapshot, or rows of an AIS file."""
+    return key.endswith(".parquet") and key.rpartition("/")[2].startswith(("ais_overpass_", "ais_file-"))
+
+
 def matches(day: date) -> str:
     """The matches of a day, all sources."""
     return f"matches/{ymd(day)}.parquet"
@@ -114,9 +135,20 @@ def matches_parts_of_day(day: date) -> str:
     return f"matches/parts/{ymd(day)}"
 
 
+def outcomes_folder() -> str:
+    """The outcomes of all days, and their parts."""
+    return "outcomes"
+
+
 def outcomes(day: date) -> str:
     """The outcomes of a day, all sources."""
     return f"outcomes/{ymd(day)}.parquet"
+
+
+def day_of_outcomes(key: str) -> date | None:
+    """The day of an `outcomes` key; none for any other key below `outcomes_folder`."""
+    found = re.fullmatch(r"outcomes/([0-9]{8})\.parquet", key)
+    return datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC).date() if found else None
 
 
 def outcomes_part(day: date, source_id: str) -> str:
@@ -173,6 +205,12 @@ def scene_day_of_index_part(key: str) -> date:
     return datetime.strptime(key.split("/")[-2], "%Y%m%d").replace(tzinfo=UTC).date()
 
 
+def source_of_index_part(key: str) -> tuple[date, str]:
+    """The `ais_day` and `source_id` of an `index_part`."""
+    ais_day, _, source_id = key.rpartition("/")[2].removesuffix(".parquet").partition("-")
+    return datetime.strptime(ais_day, "%Y%m%d").replace(tzinfo=UTC).date(), source_id
+
+
 def journals_folder() -> str:
     """All journals."""
     return "indexes/journal"
@@ -181,6 +219,17 @@ def journals_folder() -> str:
 def journal(ais_day: date, source_id: str) -> str:
     """Which artefacts a running source of a day may be writing or removing; gone when it has committed."""
     return f"indexes/journal/{ymd(ais_day)}-{safe(source_id)}.json"
+
+
+def scene_snapshot(scene_id: str, sha256_hex: str) -> str:
+    """A scene as it was when chips were cut from it, named after its id and its content; written once."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", scene_id).lstrip("._-")[:100]
+    return f"provenance/scenes/{name or 'scene'}-{safe(sha256_hex[:16])}.json"
+
+
+def deciding_config(config_hash: str) -> str:
+    """The settings that decided what is in chips, named after their hash; written once."""
+    return f"provenance/configs/{safe(config_hash)}.json"
 
 
 def daily_geojson(scene_day: date) -> str:
@@ -203,6 +252,76 @@ def report(day: date) -> str:
     return f"reports/report_{ymd(day)}.html"
 
 
+def prune_proposal(suffix: str) -> str:
+    """What the last dry run of pruning would remove, and every chip that it judged (`parquet` or `csv`)."""
+    return f"prune/proposal.{suffix}"
+
+
+def trash_folder() -> str:
+    """All trashes."""
+    return "trash"
+
+
+def trash_id(now: datetime, number: int = 1) -> str:
+    """The name of a trash: when it was filled, UTC, to the second; `number` tells those of one second apart."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}" + (f"-{number}" if number > 1 else "")
+
+
+def trash(trash_id: str) -> str:
+    """One trash."""
+    return f"{trash_folder()}/{safe(trash_id)}"
+
+
+def in_trash(trash_id: str, key: str) -> str:
+    """Where something of the dataset lies in a trash: under its own key."""
+    return f"{trash(trash_id)}/{key}"
+
+
+def trash_journal(trash_id: str) -> str:
+    """What a trash holds, since when and why; written last, when all is there."""
+    return f"{trash(trash_id)}/journal.json"
+
+
+def trash_table(trash_id: str) -> str:
+    """Why each chip of a trash was removed, with the numbers."""
+    return f"{trash(trash_id)}/pruned.parquet"
+
+
+def move_journal(trash_id: str) -> str:
+    """What is on its way into a trash or out of it; gone when it has arrived."""
+    return f"{journals_folder()}/trash-{safe(trash_id)}.json"
+
+
+def is_move_journal(key: str) -> bool:
+    """Whether a key below `journals_folder` is a `move_journal`."""
+    return key.startswith(f"{journals_folder()}/trash-")
+
+
+def source_lock(ais_day: date, source_id: str) -> str:
+    """The name of the lock that a run of a source of a day holds from its first decision to its commit."""
+    return f"day-{ymd(ais_day)}-{safe(source_id)}"
+
+
+def reports_folder() -> str:
+    """All pages."""
+    return "reports"
+
+
+def dataset_page() -> str:
+    """The page of the whole dataset."""
+    return "reports/index.html"
+
+
+def dataset_assets() -> str:
+    """The scripts and data that the page of the dataset loads when they are looked at."""
+    return "reports/assets"
+
+
+def dataset_asset(name: str) -> str:
+    """One of them; its name holds a hash of its bytes."""
+    return f"{dataset_assets()}/{safe(name)}"
+
+
 def views_folder(scene_day: date) -> str:
     """The sheets of pictures of all chips sensed on a day."""
     return f"reports/views/{ymd(scene_day)}"
@@ -216,3 +335,61 @@ def view(scene_day: date, chip_id: str) -> str:
 def views_note(scene_day: date) -> str:
     """What is where on the sheets of a day, and which chips they were made from."""
     return f"{views_folder(scene_day)}/views.json"
+
+
+# Of an export: keys relative to its own folder.
+
+
+def export_manifest() -> str:
+    """What an export is of; written last, so that a folder that has it is whole."""
+    return "export.json"
+
+
+def export_checksums() -> str:
+    """The SHA-256 of every other file of an export, as `sha256sum --check` reads it."""
+    return "checksums.sha256"
+
+
+def export_card() -> str:
+    """What a reader must know of the data."""
+    return "DATACARD.md"
+
+
+def export_index() -> str:
+    """The rows of the chips."""
+    return "chips.parquet"
+
+
+def export_labels() -> str:
+    """The labels of all chips."""
+    return "labels.parquet"
+
+
+def export_collection() -> str:
+    """The root of the STAC catalogue."""
+    return "stac/collection.json"
+
+
+def export_catalog(scene_day: date) -> str:
+    """The STAC catalogue of the chips sensed on a day."""
+    return f"stac/{ymd(scene_day)}/catalog.json"
+
+
+def export_item(scene_day: date, chip_id: str) -> str:
+    """The STAC item of a chip."""
+    return f"stac/{ymd(scene_day)}/{safe(chip_id)}.json"
+
+
+def export_shard(split: str, number: int) -> str:
+    """One WebDataset shard of a split, counted from 0."""
+    return f"webdataset/{safe(split)}-{number:06d}.tar"
+
+
+def export_instances(split: str) -> str:
+    """The COCO annotations of a split."""
+    return f"coco/instances_{safe(split)}.json"
+
+
+def export_chip(split: str, vessel_id: str, scene_day: date, chip_id: str) -> str:
+    """The `.tif` of a chip whose ship has a pseudonym; with its MMSI it lies where `chip` says."""
+    return f"chips/{safe(split)}/{safe(vessel_id)}/{ymd(scene_day)}/{safe(chip_id)}.tif"

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 
-from s2chips_core.errors import ConfigError, StorageError
+from s2chips_core.errors import ConfigError, LockedError, StorageError
 
 
 class Storage(Protocol):
@@ -34,11 +34,17 @@ class Storage(Protocol):
     def delete(self, key: str) -> None:
         """Remove `key`; no error when it is gone already."""
 
+    def move(self, source: str, target: str) -> None:
+        """Give what is at `source` the key `target`, replacing what is there; StorageError when nothing is at `source`.
+
+        At any moment it is under one of the two keys, or under both.
+        """
+
     def delete_folder(self, prefix: str) -> None:
         """Remove everything below `prefix`, also what puts that were killed have left; nobody writes there now."""
 
     def lock(self, name: str, timeout_s: float = 600.0) -> contextlib.AbstractContextManager[None]:
-        """Hold the named lock of this dataset, across threads and processes."""
+        """Hold the named lock of this dataset, across threads and processes; LockedError when it is not free in time."""
 
     def forget_lock(self, name: str) -> None:
         """Leave nothing of a lock whose name will not be used again; whoever calls this holds it."""
@@ -102,6 +108,19 @@ class LocalStorage:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(key, f"cannot be removed under {self.root}: {error.strerror}") from error
+        self._remove_empty_parents(path)
+
+    def move(self, source: str, target: str) -> None:
+        """Rename the file, and remove the folders it leaves empty."""
+        path, new = self.path(source), self.path(target)
+        try:
+            new.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(new)
+        except OSError as error:
+            raise StorageError(source, f"cannot be moved to {target} under {self.root}: {error.strerror}") from error
+        self._remove_empty_parents(path)
+
+    def _remove_empty_parents(self, path: Path) -> None:
         for parent in path.parents:
             if parent == self.root or not parent.is_relative_to(self.root):
                 break
@@ -118,14 +137,14 @@ class LocalStorage:
 
     @contextlib.contextmanager
     def lock(self, name: str, timeout_s: float = 600.0) -> Iterator[None]:
-        """A lock file under `.locks/`; StorageError when it cannot be had in time."""
+        """A lock file under `.locks/`; LockedError when it cannot be had in time."""
         path = self._lock_file(name)
         with contextlib.ExitStack() as held:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 held.enter_context(FileLock(path, timeout=timeout_s))
             except Timeout as error:
-                raise StorageError(f".locks/{name}.lock", f"still held by another process after {timeout_s:g} s") from error
+                raise LockedError(f".locks/{name}.lock", f"still held by another process after {timeout_s:g} s") from error
             except OSError as error:
                 problem = f"cannot be locked under {self.root}: {error.strerror}"
                 raise StorageError(f".locks/{name}.lock", problem) from error

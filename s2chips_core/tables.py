@@ -15,6 +15,7 @@ from s2chips_core.errors import SchemaError, StorageError
 from s2chips_core.storage import Storage
 
 TIMESTAMP = pa.timestamp("ms", tz="UTC")
+FEW_ROWS = 2000
 
 
 def conform(frame: pd.DataFrame, schema: pa.Schema, name: str) -> pa.Table:
@@ -75,26 +76,57 @@ def write_table(storage: Storage, key: str, frame: pd.DataFrame, schema: pa.Sche
 
 
 def read_arrow(storage: Storage, key: str, schema: pa.Schema) -> pa.Table:
-    """Read `key`, checking that it has the columns of `schema`.
+    """Read the columns of `schema` from `key`, and no others.
 
     Raises:
         StorageError: it is not there or is no Parquet file.
         SchemaError: a column is missing or of another type.
     """
-    data = storage.get(key)
-    try:
-        # A part of a few rows is read sooner without handing columns to other threads.
-        table = pq.ParquetFile(io.BytesIO(data)).read(use_threads=len(data) > 1 << 20)
-    except pa.ArrowInvalid as error:
-        raise StorageError(key, f"is no Parquet file: {error}") from error
-    found = set(table.column_names)
+    file = _open(storage, key)
+    found = set(file.schema_arrow.names)
     missing = [f.name for f in schema if f.name not in found]
     if missing:
         raise SchemaError(key, f"columns {missing} are missing; it was written by another version")
+    table = _read(file, key, schema.names)
     try:
-        return table.select([f.name for f in schema]).cast(schema)
+        return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, ValueError) as error:
         raise SchemaError(key, str(error)) from error
+
+
+def read_whole(storage: Storage, key: str) -> pa.Table:
+    """Read `key` with all of its columns, whatever they are; written again with `parquet_bytes` it is the same file.
+
+    Raises:
+        StorageError: it is not there or is no Parquet file.
+    """
+    table = _read(_open(storage, key), key)
+    fields = [field.with_type(_as_made(field.type)) for field in table.schema]
+    return table.cast(pa.schema(fields, metadata=table.schema.metadata))
+
+
+def _open(storage: Storage, key: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(io.BytesIO(storage.get(key)))
+    except pa.ArrowInvalid as error:
+        raise StorageError(key, f"is no Parquet file: {error}") from error
+
+
+def _read(file: pq.ParquetFile, key: str, columns: list[str] | None = None) -> pa.Table:
+    try:
+        # A part of a few rows is read sooner without handing columns to other threads.
+        return file.read(columns=columns, use_threads=file.metadata.num_rows > FEW_ROWS)
+    except pa.ArrowInvalid as error:
+        raise StorageError(key, f"is no Parquet file: {error}") from error
+
+
+def _as_made(kind: pa.DataType) -> pa.DataType:
+    """Parquet calls what is in a list `element`, and Arrow, unless told otherwise, `item`."""
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_name("item").with_type(_as_made(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_as_made(field.type)) for field in kind])
+    return kind
 
 
 def read_table(storage: Storage, key: str, schema: pa.Schema) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The seven assets, in the order that data flows.
+"""The eight assets, in the order that data flows.
 
 Each body takes settings and doors from the workspace, calls one function of the core and says what it made. No logic here.
 """
@@ -12,10 +12,13 @@ from s2chips_core import __version__, layout, tables
 from s2chips_core.config import Settings
 from s2chips_dagster import captures, plans, run_config
 from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
-from s2chips_dagster.metadata import counts_table, table_preview, throttled
+from s2chips_dagster.dataset_pages import report_dataset
+from s2chips_dagster.metadata import PREVIEW_ROWS, counts_table, rate, table_preview, throttled
 from s2chips_dagster.partitions import daily, day_of
 from s2chips_dagster.resources import Workspace
 
+INDEX_COLUMNS = ["chip_id", "mmsi", "ship_name", "scene_datetime", "cloud_cover", "split", "gate_verdict", "path"]
+"""Of the index, that its materialisation shows."""
 OWNERS = ["team:s2chips"]
 GROUP = "ship_chips"
 """One group, so that the graph opens with all assets in sight."""
@@ -70,6 +73,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 "statuses": dg.MetadataValue.json(
                     {str(k): int(n) for k, n in result.matches["status"].value_counts().items()}
                 ),
+                "match_rate": rate(int((result.matches["status"] == "matched").sum()), len(result.matches)),
                 "scenes": result.matches["scene_id"].nunique(),
                 "requests": result.requests,
                 "seconds": round(result.seconds, 3),
@@ -124,7 +128,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     )
     def tiles_index(workspace: Workspace) -> dg.MaterializeResult[Any]:
         """`indexes/tiles.parquet`: one row for every chip of the dataset, made from the parts of all days."""
-        from s2chips_core.index.tiles import build_tiles_index
+        from s2chips_core.index.tiles import build_tiles_index, read_head
 
         storage = workspace.storage(workspace.settings())
         result = build_tiles_index(storage)
@@ -134,6 +138,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 "parts": result.parts,
                 "seconds": round(result.seconds, 3),
                 "path": dg.MetadataValue.path(storage.url(layout.tiles_index())),
+                "preview": table_preview(read_head(storage, PREVIEW_ROWS), INDEX_COLUMNS),
             }
         )
 
@@ -157,6 +162,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             progress=throttled(context.log),
         )
         table = tables.read_table(storage, layout.outcomes(day), outcomes.OUTCOME_SCHEMA)
+        counts = outcomes.counts(table)
         return dg.MaterializeResult(
             metadata={
                 "page": dg.MetadataValue.path(storage.url(page.key)),
@@ -164,9 +170,24 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 "views_made": page.views.made,
                 "views_removed": page.views.removed,
                 "views_seconds": round(page.views.seconds, 3),
-                "outcomes": counts_table(outcomes.counts(table)),
+                "outcomes": counts_table(counts),
+                "targets": len(table),
+                "chips": counts["chipped"],
+                "pass_rate": rate(counts["chipped"], len(table)),
                 "seconds": round(time.monotonic() - began, 3),
             }
         )
 
-    return [overpass_plan, ais_snapshots, scene_matches, chips, daily_geojson, tiles_index, daily_report]
+    @dg.asset(
+        group_name=GROUP,
+        deps=[tiles_index, daily_report],
+        kinds={"html"},
+        owners=OWNERS,
+        pool="tiles_index",
+        automation_condition=INDEX_CONDITION,
+    )
+    def dataset_report(workspace: Workspace) -> dg.MaterializeResult[Any]:
+        """`reports/index.html`: map, gallery, days, balance, gate numbers and splits of the whole dataset."""
+        return dg.MaterializeResult(metadata=report_dataset(workspace))
+
+    return [overpass_plan, ais_snapshots, scene_matches, chips, daily_geojson, daily_report, tiles_index, dataset_report]

@@ -13,12 +13,13 @@ import dagster as dg
 from s2chips_core import __version__, layout
 from s2chips_core.config import Settings
 from s2chips_core.storage import Storage
-from s2chips_dagster.metadata import counts_table, picture, table_preview
+from s2chips_dagster.metadata import counts_table, picture, rate, table_preview
 
 if TYPE_CHECKING:
     from s2chips_core.index.day import DayResult
 
 CONTACT_SHEET_CHIPS = 24
+REFUSED_BY_GATE = ("gate_cloud", "gate_land", "gate_water", "nodata")
 
 
 def chips_of_source(
@@ -80,7 +81,8 @@ def chips_metadata(day: date, result: "DayResult", storage: Storage) -> dict[str
         "chips_cut": result.chips_cut,
         "chips_kept": result.chips_kept,
         "targets": targets,
-        "pass_rate": round(chipped / targets, 4) if targets else 0.0,
+        "pass_rate": rate(chipped, targets),
+        "gate_pass_rate": rate(chipped, chipped + sum(result.counts[name] for name in REFUSED_BY_GATE)),
         "outcomes": counts_table(result.counts),
         "seconds": round(result.seconds, 3),
         "chips_per_second": round(result.chips_per_second, 2),

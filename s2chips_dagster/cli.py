@@ -15,13 +15,14 @@ from typing import Any
 
 from s2chips_core import __version__
 from s2chips_core.errors import S2ChipsError, StorageError
+from s2chips_dagster.export_command import add_export_arguments, run_export
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parse_arguments(arguments)
     # Partitioned asset checks are a preview in Dagster: known, and nothing a user of the command line can act on.
     warnings.filterwarnings("ignore", message=".*currently in (preview|beta).*")
     from dotenv import load_dotenv
@@ -37,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of one command; ends the process with code 2, and says why, where they are wrong."""
+    return _parser().parse_args(arguments)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="s2chips", description="Chips of ships from Sentinel-2.")
     parser.add_argument("--version", action="version", version=f"s2chips {__version__}")
@@ -47,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--max-ships", type=_count, help="most AIS targets to try")
     run.add_argument("--max-chips", type=_count, help="most chips to make")
 
-    file = _command(commands, "chip-from-file", _chip_from_file, "chip the ships of a CSV or XLSX file")
+    file = _command(commands, "chip-from-file", _chip_from_file, "chip the ships of a CSV, XLSX or Parquet file")
     file.add_argument("file", type=Path, help="the table: mmsi, lat, lon and, better, overpass_time")
     file.add_argument("--max-chips", type=_count, help="most chips to make")
     file.add_argument(
@@ -55,6 +61,14 @@ def _parser() -> argparse.ArgumentParser:
         choices=("as_reported", "at_sensing_time"),
         default="as_reported",
         help="centre on each row as it is (default), or take the rows of a ship as its track to the sensing time",
+    )
+    file.add_argument(
+        "--column",
+        type=_column,
+        action="append",
+        default=[],
+        metavar="NAME=TITLE",
+        help="which column is which, where its title is not known: --column 'overpass_time=Seen at' (may be repeated)",
     )
 
     plan = _command(commands, "predict-overpasses", _predict, "the overpass plan of some days, as CSV")
@@ -73,6 +87,42 @@ def _parser() -> argparse.ArgumentParser:
         "--window-min", type=_minutes, help="recording time each side of the pass, minutes (default: the schedule's windows)"
     )
     ais.add_argument("--dry-run", action="store_true", help="synthetic AIS, at once, marked so everywhere")
+
+    export = _command(commands, "export", _export, "chips as files that others train on, with a data card")
+    add_export_arguments(export)
+
+    again = _command(commands, "recut", _recut, "cut chips again from their provenance and say what differs")
+    again.add_argument("chip_id", nargs="*", help="of tiles.parquet")
+    again.add_argument("--check", type=_count, metavar="N", help="N chips of tiles.parquet, the same ones every time")
+    again.add_argument("--out", type=Path, help="where to write the chip that was cut now (of one chip_id)")
+    again.add_argument(
+        "--moved",
+        action="append",
+        type=_moved,
+        default=[],
+        metavar="OLD=NEW",
+        help="read assets whose href begins with OLD from NEW: the archive has moved, or there is a mirror of it",
+    )
+    prune = _command(
+        commands, "prune", _prune, "move chips that recorded AIS does not vouch for to the trash, or put them back"
+    )
+    prune.add_argument(
+        "--time-tolerance-min",
+        type=_tolerance,
+        help="largest time from the scene to the nearest recorded fix, minutes (default: prune.time_tolerance_min)",
+    )
+    prune.add_argument(
+        "--distance-tolerance-m",
+        type=_tolerance,
+        help="largest distance from the chip centre to recorded AIS, metres (default: prune.distance_tolerance_m)",
+    )
+    prune.add_argument("--first-day", type=_day, help="only chips sensed from this day on, YYYY-MM-DD")
+    prune.add_argument("--last-day", type=_day, help="only chips sensed until this day, YYYY-MM-DD")
+    what = prune.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="only say which chips would go and why")
+    what.add_argument("--restore", metavar="WHICH", help="put the chips of a trash back: its id, or latest")
+    what.add_argument("--list", action="store_true", help="say which trashes there are")
+    prune.set_defaults(wrong=prune.error)
 
     doctor = _command(commands, "doctor", _doctor, "look at everything that runs need, and say what to do about it")
     doctor.add_argument("--offline", action="store_true", help="leave out what needs the network")
@@ -105,6 +155,20 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _moved(text: str) -> tuple[str, str]:
+    old, _, new = text.partition("=")
+    if not old or not new:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected OLD=NEW, two beginnings of URLs")
+    return old, new
+
+
+def _column(text: str) -> tuple[str, str]:
+    name, equals, title = text.partition("=")
+    if not equals or not name.strip() or not title.strip():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected name=title, such as overpass_time=Seen at")
+    return name.strip(), title.strip()
+
+
 def _minutes(text: str) -> float:
     try:
         minutes = float(text)
@@ -113,6 +177,16 @@ def _minutes(text: str) -> float:
     if not 0 < minutes <= 60:
         raise argparse.ArgumentTypeError(f"{text!r}: expected minutes, above 0 and at most 60")
     return minutes
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0")
+    return value
 
 
 def _config_file(options: argparse.Namespace) -> Path:
@@ -150,11 +224,14 @@ def _chip_from_file(options: argparse.Namespace) -> int:
     config: dict[str, Any] = {"position": options.position}
     if options.max_chips is not None:
         config["limits"] = {"bind_chips_to_ships": False, "max_chips": options.max_chips}
+    if options.column:
+        config["ais"] = {"columns": {**runs.settings.ais.columns, **dict(options.column)}}
     days = runs.chip_file(options.file.resolve(), config)
     if days is None:
         return FAILED
     for day in days:
         runs.print_day(day)
+    runs.print_row_report(options.file)
     return DONE
 
 
@@ -191,25 +268,25 @@ def _predict(options: argparse.Namespace) -> int:
     report_days("overpass_plan", {day: day_metadata(day, rows, runs.storage) for day, rows in planned.by_day.items()})
     text = format_schedule(planned.plan.passes)
     if options.out:
-        _write_whole(options.out, text)
+        _write_whole(options.out, text.encode())
         print(options.out)
     else:
         print(text, end="")
     return DONE
 
 
-def _write_whole(path: Path, text: str) -> None:
+def _write_whole(path: Path, data: bytes) -> None:
     """Write a file at once: half a schedule looks like a whole one."""
     from s2chips_core.storage import LocalStorage
 
     target = path.resolve()
     if target.exists() and not target.is_file():  # /dev/stdout, a named pipe
         try:
-            target.write_text(text, encoding="utf-8")
+            target.write_bytes(data)
         except OSError as error:
             raise StorageError(str(path), f"cannot be written: {error.strerror}") from error
     else:
-        LocalStorage(target.parent).put(target.name, text.encode())
+        LocalStorage(target.parent).put(target.name, data)
 
 
 def _collect(options: argparse.Namespace) -> int:
@@ -219,6 +296,66 @@ def _collect(options: argparse.Namespace) -> int:
         options.schedule, config_file=_config_file(options), window_min=options.window_min, dry_run=options.dry_run
     )
     return DONE if recorded else FAILED
+
+
+def _export(options: argparse.Namespace) -> int:
+    return DONE if run_export(options, _config_file(options)) else FAILED
+
+
+def _recut(options: argparse.Namespace) -> int:
+    import contextlib
+
+    from s2chips_core.config import load_settings
+    from s2chips_core.fetch import Fetcher
+    from s2chips_core.index.recut import recut, select_chips
+    from s2chips_core.storage import open_storage
+
+    if bool(options.chip_id) == bool(options.check) or (options.out and len(options.chip_id) != 1):
+        print("s2chips recut: error: expected chip ids or --check N; --out needs exactly one chip id", file=sys.stderr)
+        return WRONG_USAGE
+    settings = load_settings(_config_file(options), os.environ)
+    storage = open_storage(settings.storage.dataset_root)
+    verdicts = set()
+    with contextlib.closing(Fetcher(settings.stac.allowed_hosts)) as fetcher:
+        for chip_id in options.chip_id or select_chips(storage, options.check):
+            result = recut(
+                chip_id,
+                settings=settings,
+                storage=storage,
+                fetcher=fetcher,
+                software_version=__version__,
+                moved=dict(options.moved),
+            )
+            print(result)
+            verdicts.add(result.verdict)
+            if options.out and result.geotiff is not None:
+                _write_whole(options.out, result.geotiff)
+    return DONE if verdicts <= {"identical"} else FAILED
+
+
+def _prune(options: argparse.Namespace) -> int:
+    chosen = {
+        "time_tolerance_min": options.time_tolerance_min,
+        "distance_tolerance_m": options.distance_tolerance_m,
+        "first_day": options.first_day,
+        "last_day": options.last_day,
+    }
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if given and (options.restore is not None or options.list):
+        options.wrong(f"--{next(iter(given)).replace('_', '-')} does not go with --restore and --list")
+    if options.first_day and options.last_day and options.last_day < options.first_day:
+        options.wrong(f"--last-day {options.last_day} is before --first-day {options.first_day}")
+
+    from s2chips_dagster import prune_command
+    from s2chips_dagster.runs import Runs
+
+    runs = Runs(_config_file(options))
+    if options.list:
+        prune_command.print_trashes(runs)
+        return DONE
+    if options.restore is not None:
+        return DONE if prune_command.restore(runs, options.restore) else FAILED
+    return DONE if prune_command.prune(runs, given, dry_run=options.dry_run) else FAILED
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -69,8 +69,9 @@ def _print_summary(runs: Runs, days: Sequence[date], seconds: float) -> None:
     index = tables.read_table(runs.storage, layout.tiles_index(), INDEX_SCHEMA)
     print(f"\n{len(index)} chips in {seconds:.0f} s. Look at:")
     print(f"  pictures  {runs.storage.url('chips')}/*/*/*/*_quicklook.jpg")
+    print(f"  all       {runs.storage.url(layout.dataset_page())}")
     for day in days:
-        print(f"  page      {runs.storage.url(layout.report(day))}")
+        print(f"  day       {runs.storage.url(layout.report(day))}")
     print(f"  index     {runs.storage.url(layout.tiles_index())}")
     print("  Dagster   make demo-ui (or s2chips demo --ui)")
 

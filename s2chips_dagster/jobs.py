@@ -9,16 +9,17 @@ CHIP_DAY = ("scene_matches", "chips", "daily_geojson", "daily_report")
 
 KIND_TAG = "s2chips/kind"
 """What a run is about; dagster.yaml limits how many of a kind run at once."""
-CAPTURE_KIND, CHIPPING_KIND, PLANNING_KIND = "capture", "chipping", "planning"
+CAPTURE_KIND, CHIPPING_KIND, PLANNING_KIND, PRUNING_KIND = "capture", "chipping", "planning", "pruning"
 _PRIORITY_TAG = "dagster/priority"
 CAPTURE_TAGS = {KIND_TAG: CAPTURE_KIND, _PRIORITY_TAG: "10"}
 """First of the queue: a window does not wait."""
 PLANNING_TAGS = {KIND_TAG: PLANNING_KIND, _PRIORITY_TAG: "5"}
 CHIPPING_TAGS = {KIND_TAG: CHIPPING_KIND}
+PRUNING_TAGS = {KIND_TAG: PRUNING_KIND}
 
 
 def build_jobs() -> list[Any]:
-    """The asset jobs of one day. `tiles_index` is in none: it is made once, after the days that feed it."""
+    """The asset jobs of one day, and `index_tiles`: what is of all days is made once, after the days that feed it."""
     return [
         dg.define_asset_job(
             "plan_overpasses",
@@ -36,7 +37,11 @@ def build_jobs() -> list[Any]:
             "chip_day", selection=list(CHIP_DAY), tags=CHIPPING_TAGS, description="Match and chip the AIS of a day."
         ),
         dg.define_asset_job("run_day", selection=list(RUN_DAY), tags=CHIPPING_TAGS, description="Everything for one day."),
-        dg.define_asset_job("index_tiles", selection=["tiles_index"], description="Make tiles.parquet from all days."),
+        dg.define_asset_job(
+            "index_tiles",
+            selection=["tiles_index", "dataset_report"],
+            description="Make tiles.parquet and the page of the dataset from all days.",
+        ),
     ]
 
 

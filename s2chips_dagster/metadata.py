@@ -37,6 +37,11 @@ def counts_table(counts: Mapping[str, int], name: str = "outcome", counted: str 
     return dg.MetadataValue.md(f"| {name} | {counted} |\n|---|---:|\n{rows}")
 
 
+def rate(part: int, whole: int) -> float:
+    """A fraction from 0 to 1; 0 of nothing."""
+    return round(part / whole, 4) if whole else 0.0
+
+
 def throttled(log: logging.Logger, every_s: float = 5.0) -> Callable[[Any], None]:
     """A progress callback that logs at once, then at most every `every_s` seconds: Dagster stores an event for each line."""
     last = -math.inf

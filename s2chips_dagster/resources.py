@@ -28,6 +28,17 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
     now: str = ""
     """A fixed time (ISO 8601) instead of the clock: for the demo and for tests."""
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Refuse bad run config of any step before the first one starts: a resource is set up once, when a run begins."""
+        run = context.run
+        if run is None:  # a sensor or schedule
+            return
+        from s2chips_dagster.run_config import refuse_bad_values
+
+        for warning in refuse_bad_values(run.run_config, self.settings()):
+            if context.log is not None:
+                context.log.warning("%s", warning)
+
     def settings(self, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
         """The settings of the file, with the run's own values in place of some; ConfigError names what is wrong."""
         settings = load_settings(Path(self.config_file), os.environ)

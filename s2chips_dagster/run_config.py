@@ -1,7 +1,8 @@
 """Run config: what a user may change for one run, with the configuration file's values as defaults.
 
 The classes are made from the settings models, so that the Launchpad shows the same names, values and descriptions as the
-file. Values are checked by the settings themselves, before any work starts (`Settings.override`).
+file. Values are checked by the settings themselves (`Settings.override`): those of all steps when a run begins
+(`refuse_bad_values`).
 """
 
 import types
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional, cast
 import dagster as dg
 from pydantic import BaseModel, Field, create_model
 
-from s2chips_core.config import Settings
+from s2chips_core.config import ALL, Settings
 from s2chips_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ MATCHING = {
     "limits": ("max_ships",),
 }
 CHIPPING = {
-    "tiling": ("include_swir", "resample"),
+    "tiling": ("band_profile", "include_swir", "resample"),
     "masks": ("use_scl", "use_ndwi", "persist"),
     "gate": (
         "enabled",
@@ -47,6 +48,8 @@ CHIPPING = {
         "max_land_center_frac",
         "ndwi_water_thresh",
         "min_water_center_frac",
+        "cloud_classes",
+        "land_classes",
         "max_nodata_frac",
         "on_missing_scl",
     ),
@@ -107,8 +110,8 @@ def capture_run_config(windows: "Sequence[Window]") -> dict[str, Any]:
 RECOVERY_RUN_CONFIG = {"ops": {"ais_snapshots": {"config": {"only_recover": True}}}}
 
 
-def capture_group(windows: Sequence[CaptureWindow]) -> "CaptureGroup | None":
-    """The windows of a run as the group to record; none for none.
+def capture_group(windows: Sequence[CaptureWindow], origin: str = "run config") -> "CaptureGroup | None":
+    """The windows of a run as the group to record; none for none. `origin`: what to call it in an error.
 
     Raises:
         ConfigError: a time is none, or a window ends before it begins.
@@ -121,12 +124,53 @@ def capture_group(windows: Sequence[CaptureWindow]) -> "CaptureGroup | None":
         try:
             window = Window.from_dict(asked.model_dump())
         except ValueError as error:
-            raise ConfigError("run config", key, asked.model_dump(), f"times in ISO 8601 ({error})") from error
+            raise ConfigError(origin, key, asked.model_dump(), f"times in ISO 8601 ({error})") from error
         if window.end <= window.start:
-            raise ConfigError("run config", key, asked.model_dump(), "an end after the start")
+            raise ConfigError(origin, key, asked.model_dump(), "an end after the start")
         group.append(window)
     group.sort(key=lambda window: (window.start, window.tile_id, window.satellite))
     return CaptureGroup(windows=tuple(group)) if group else None
+
+
+def refuse_bad_values(config: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Check what a run was given for all of its steps, before the first of them starts.
+
+    Types were checked by Dagster already; bounds, and what goes together, only the settings know.
+
+    Args:
+        config: the run's own, as it was launched.
+        settings: of the file.
+
+    Returns:
+        Warnings: values that are not looked at.
+
+    Raises:
+        ConfigError: a value is not allowed; it names the step and the key.
+    """
+    warnings = []
+    for step, given in (config.get("ops") or {}).items():
+        values = _plain_tree(given.get("config") if isinstance(given, Mapping) else None)
+        sections = {name: each for name, each in values.items() if name in Settings.model_fields}
+        origin = f"run config of {step}"
+        chosen = settings.override(sections, origin)
+        if chosen.limits.bind_chips_to_ships and sections.get("limits", {}).get("max_chips") is not None:
+            warnings.append(
+                f"{origin}: limits.max_chips ({chosen.limits.max_chips}) is not looked at: limits.bind_chips_to_ships is on"
+            )
+        if windows := values.get("windows"):
+            capture_group([CaptureWindow(**each) for each in windows], origin)
+    return warnings
+
+
+def _plain_tree(values: Any) -> dict[str, Any]:
+    """Without values that are in an environment variable: they are known, and checked, when their step starts."""
+    if not isinstance(values, Mapping):
+        return {}
+    return {
+        key: _plain_tree(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if not (isinstance(value, Mapping) and set(value) == {"env"})
+    }
 
 
 def merge(*sections: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
@@ -147,8 +191,18 @@ def overrides(config: dg.Config) -> dict[str, dict[str, Any]]:
     }
 
 
+def _plain_type(annotation: Any) -> Any:
+    """`int` of a bounded int: the settings hold the bounds."""
+    return typing.get_args(annotation)[0] if typing.get_origin(annotation) is typing.Annotated else annotation
+
+
 def _field(model: type[BaseModel], key: str, default: object) -> tuple[Any, Any]:
     annotation: Any = model.model_fields[key].annotation
-    if isinstance(annotation, types.UnionType):
-        annotation = typing.Union[typing.get_args(annotation)]  # noqa: UP007 - Dagster reads Optional, not X | None
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        # The Launchpad leaves out defaults that are null: a cap must be there to be seen. The settings check it.
+        annotation, default = Any, ALL if default is None else default
+    elif typing.get_origin(annotation) is dict:
+        annotation = dict[str, str]  # whose names and texts the settings check
+    elif typing.get_origin(annotation) is tuple:
+        annotation, default = list[_plain_type(typing.get_args(annotation)[0])], list(cast(Any, default))  # type: ignore[misc]
     return annotation, Field(default=default, description=model.model_fields[key].description)

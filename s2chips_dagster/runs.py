@@ -1,5 +1,6 @@
 """Runs of the jobs from the command line: in this process, on the instance that the Dagster UI shows."""
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping
@@ -42,16 +43,42 @@ class Runs:
         return self._execute("chip_day", _ops(config), partition_key=day.isoformat())
 
     def index(self) -> bool:
-        """Make `tiles.parquet`. Whether it succeeded."""
+        """Make `tiles.parquet` and the page of the dataset. Whether it succeeded."""
         return self._execute("index_tiles", {})
 
     def chip_file(self, path: Path, config: Mapping[str, Any]) -> list[date] | None:
         """`chip_from_ais_file`; the days it touched, or none when it failed."""
-        from s2chips_core.ais.day import read_file
-
-        days = read_file(path, storage=self.storage, now=self.now())
         ops = {"chip_ais_file": {"config": {"path": str(path), **config}}}
-        return sorted(days.targets) if self._execute("chip_from_ais_file", {"ops": ops}) else None
+        result = self._result("chip_from_ais_file", {"ops": ops})
+        if not result.success:
+            return None
+        made = result.get_asset_materialization_events()
+        chipped = [event.partition for event in made if event.asset_key == dg.AssetKey("chips")]
+        return sorted(date.fromisoformat(day) for day in chipped if day is not None)
+
+    def print_row_report(self, path: Path) -> None:
+        """Where the report of a file's rows is: to stdout."""
+        source_id = layout.file_source(hashlib.sha256(path.read_bytes()).hexdigest())
+        print(f"  rows: {self.storage.url(layout.ais_file_report(source_id))}")
+
+    def prune(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """`prune_by_ais`; what its op says of itself, or none when it failed."""
+        return self._said("prune_by_ais", "prune_chips", config)
+
+    def restore(self, which: str) -> Mapping[str, Any] | None:
+        """`restore_pruned`; what its op says of itself, or none when it failed."""
+        return self._said("restore_pruned", "restore_chips", {"trash": which})
+
+    def _said(self, job: str, op: str, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        result = self._result(job, {"ops": {op: {"config": dict(config)}}})
+        outputs = [event.step_output_data.metadata for event in result.all_events if event.is_successful_output]
+        return {name: value.value for name, value in outputs[-1].items()} if result.success else None
+
+    def export(self, config: Mapping[str, Any]) -> bool:
+        """`export_dataset`, with values of `ExportConfig`. Whether it succeeded."""
+        from s2chips_dagster.export_job import JOB, OP
+
+        return self._execute(JOB, {"ops": {OP: {"config": dict(config)}}})
 
     def print_outcomes(self, day: date) -> None:
         """How many targets of a day came to which outcome: to stdout."""
@@ -68,8 +95,13 @@ class Runs:
             if self.storage.exists(key):
                 print(f"  {what}: {self.storage.url(key)}")
         print(f"  index: {self.storage.url(layout.tiles_index())}")
+        if self.storage.exists(layout.dataset_page()):
+            print(f"  all days: {self.storage.url(layout.dataset_page())}")
 
     def _execute(self, job: str, run_config: dict[str, Any], partition_key: str | None = None) -> bool:
+        return self._result(job, run_config, partition_key).success
+
+    def _result(self, job: str, run_config: dict[str, Any], partition_key: str | None = None) -> dg.ExecuteInProcessResult:
         definition = self.definitions.resolve_job_def(job)
         days = definition.partitions_def
         if partition_key is not None and days is not None and not days.has_partition_key(partition_key):
@@ -88,7 +120,9 @@ class Runs:
         for event in result.all_events:
             if event.is_step_failure:
                 print(f"s2chips: {event.step_key}: {_cause(event.step_failure_data.error)}", file=sys.stderr)
-        return result.success
+            elif event.event_type is dg.DagsterEventType.RUN_FAILURE and event.job_failure_data.error is not None:
+                print(f"s2chips: {_cause(event.job_failure_data.error)}", file=sys.stderr)
+        return result
 
 
 def report_days(asset: str, days: Mapping[date, Mapping[str, Any]]) -> None:

@@ -16,7 +16,8 @@ from s2chips_core import layout
 from s2chips_core.config import Scheduling, Settings
 from s2chips_core.storage import Storage
 from s2chips_dagster import past_runs
-from s2chips_dagster.jobs import CAPTURE_TAGS, CHIPPING_TAGS, PLANNING_TAGS, job_named
+from s2chips_dagster.jobs import CAPTURE_TAGS, CHIPPING_TAGS, PLANNING_TAGS, PRUNING_TAGS, job_named
+from s2chips_dagster.prune_jobs import NIGHTLY_RUN_CONFIG
 from s2chips_dagster.resources import Workspace
 from s2chips_dagster.run_config import KEY_MISSING, KEY_VARIABLE, capture_run_config, not_real_ais
 
@@ -100,7 +101,20 @@ def build_schedules(settings: Settings, jobs: list[Any]) -> list[dg.ScheduleDefi
             tags=dict(CAPTURE_TAGS),
         )
 
-    return [weekly_overpass_plan, lagged_chipping, periodic_ais_capture]
+    @dg.schedule(
+        name="nightly_prune",
+        job=job_named(jobs, "prune_by_ais"),
+        cron_schedule=times.prune_cron,
+        execution_timezone="UTC",
+        default_status=OFF,
+        description="Moves every chip that recorded AIS does not vouch for to the trash; not a dry run. Where old AIS has "
+        "been deleted, nothing vouches for its chips.",
+    )
+    def nightly_prune(context: dg.ScheduleEvaluationContext, workspace: Workspace) -> dg.RunRequest:
+        today = workspace.clock().date()
+        return dg.RunRequest(run_key=f"prune@{today}", run_config=NIGHTLY_RUN_CONFIG, tags=dict(PRUNING_TAGS))
+
+    return [weekly_overpass_plan, lagged_chipping, periodic_ais_capture, nightly_prune]
 
 
 def lagged_days(today: date, scheduling: Scheduling) -> list[date]:

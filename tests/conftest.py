@@ -25,3 +25,8 @@ def shared_data() -> Path:
 def storage(tmp_path: Path) -> LocalStorage:
     """An empty dataset on local disk."""
     return LocalStorage(tmp_path / "dataset")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole days first: the rehearsal takes minutes, nearly all of it waiting, and must not be what is left at the end."""
+    items.sort(key=lambda item: 0 if "test_rehearsal" in item.nodeid else 1 if "/flow/" in item.nodeid else 2)

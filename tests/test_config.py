@@ -1,7 +1,9 @@
 """The settings tree and what it refuses."""
 
 import contextlib
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -153,6 +155,53 @@ def test_config_hash_changes_with_what_decides_a_chip_and_with_nothing_else() ->
         {"storage": {"geotiff": "cog"}},
     ):
         assert base.override(overrides).config_hash != base.config_hash
+
+
+def test_the_hash_of_the_defaults_is_that_of_before_there_were_band_profiles() -> None:
+    base = parse_settings(SOMEWHERE, "x")
+    assert base.config_hash == "94a9c1a121a7f8a6"
+    clay = base.override({"tiling": {"band_profile": "clay10"}})
+    assert clay.tiling.bands == ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
+    assert clay.config_hash != base.config_hash
+    # The bands of the other profile decide nothing then, the rest does.
+    assert clay.override({"tiling": {"include_swir": True, "bands_core": ["B04"]}}).config_hash == clay.config_hash
+    assert clay.override({"tiling": {"resample": "nearest"}}).config_hash != clay.config_hash
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {},
+        {"tiling": {"include_swir": True}, "gate": {"enabled": False}},
+        {"tiling": {"band_profile": "clay10", "resample": "nearest"}, "storage": {"geotiff": "cog", "compression": "zstd"}},
+        {"masks": {"persist": True}, "splits": {"train": 0.5, "val": 0.25, "test": 0.25, "by": "mmsi"}},
+    ],
+)
+def test_what_decides_comes_back_from_its_text(overrides: dict[str, dict[str, Any]]) -> None:
+    made = parse_settings(SOMEWHERE, "x").override(overrides)
+    other = parse_settings({"satellite_tracking": {"tiles": ["32VPH"]}, "compute": {"workers": 3}}, "y").override(
+        {"tiling": {"band_profile": "clay10", "include_swir": True}, "masks": {"use_ndwi": False}}
+    )
+    again = other.with_deciding(made.deciding_json, "here")
+    assert again.config_hash == made.config_hash
+    assert again.tiling.bands == made.tiling.bands
+    assert (again.masks, again.gate, again.splits) == (made.masks, made.gate, made.splits)
+    assert (again.compute, again.satellite_tracking) == (other.compute, other.satellite_tracking)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"tiling": 1}'])
+def test_what_is_no_deciding_configuration_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"here: .*expected the JSON of a deciding configuration"):
+        parse_settings(SOMEWHERE, "x").with_deciding(text, "here")
+
+
+def test_a_deciding_configuration_of_a_later_version_is_refused_by_name() -> None:
+    base = parse_settings(SOMEWHERE, "x")
+    tree = json.loads(base.deciding_json)
+    with pytest.raises(ConfigError, match="here: further"):
+        base.with_deciding(json.dumps({**tree, "further": 1}), "here")
+    with pytest.raises(ConfigError, match=r"here: gate\.further"):
+        base.with_deciding(json.dumps({**tree, "gate": {**tree["gate"], "further": 1}}), "here")
 
 
 def test_chips_cap_follows_the_ships_cap_when_bound() -> None:

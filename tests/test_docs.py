@@ -1,6 +1,7 @@
 """What the documents say is so: the data dictionary against the schemas, links and commands against the files."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.scenes.matches import MATCH_SCHEMA
+from s2chips_dagster.cli import parse_arguments
 
 REPOSITORY = Path(__file__).parents[1]
 DICTIONARY = (REPOSITORY / "docs" / "data-dictionary.md").read_text(encoding="utf-8")
@@ -51,6 +53,24 @@ def test_links_between_documents_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)\)", document.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (document.parent / target).exists(), f"{document.name} -> {target}"
+
+
+def _commands() -> list[tuple[str, str]]:
+    """Every command line of s2chips that a document tells in a block of its own, and the document."""
+    found = []
+    for document in [REPOSITORY / "README.md", *REPOSITORY.glob("docs/**/*.md")]:
+        lines = re.findall(r"^    (?:\.venv/bin/)?s2chips (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+        found += [(document.name, line.partition(" # ")[0].strip()) for line in lines]
+    return found
+
+
+@pytest.mark.parametrize(("document", "line"), _commands())
+def test_commands_of_the_documents_are_commands(document: str, line: str) -> None:
+    parse_arguments(shlex.split(line))  # ends the process with 2 where it is none
+
+
+def test_documents_tell_commands() -> None:
+    assert {document for document, _ in _commands()} >= {"README.md", "operations.md"}
 
 
 def test_every_dependency_has_its_line() -> None:

@@ -20,6 +20,16 @@ def test_keys_of_the_contract() -> None:
     assert layout.daily_geojson(DAY) == "indexes/tiles_20251027.geojson"
     assert layout.tiles_index() == "indexes/tiles.parquet"
     assert layout.report(DAY) == "reports/report_20251027.html"
+    assert layout.scene_snapshot("S2B_30STF", "0123456789abcdef99") == "provenance/scenes/S2B_30STF-0123456789abcdef.json"
+    assert layout.deciding_config("0123456789abcdef") == "provenance/configs/0123456789abcdef.json"
+    assert layout.dataset_page() == "reports/index.html"
+    assert layout.dataset_asset("land-0123.js") == "reports/assets/land-0123.js"
+
+
+def test_outcomes_of_days_are_told_from_their_parts() -> None:
+    assert layout.day_of_outcomes(layout.outcomes(DAY)) == DAY
+    for key in (layout.outcomes_part(DAY, "capture"), "outcomes/notes.parquet", "matches/20251027.parquet"):
+        assert layout.day_of_outcomes(key) is None
 
 
 def test_the_tif_is_written_last() -> None:
@@ -33,6 +43,8 @@ def test_names_from_outside_cannot_bend_a_key(name: str) -> None:
         lambda: layout.chip("train", 1, DAY, name),
         lambda: layout.matches_part(DAY, name),
         lambda: layout.index_part(DAY, DAY, name),
+        lambda: layout.deciding_config(name),
+        lambda: layout.dataset_asset(name),
     ):
         with pytest.raises(ValueError, match="part of a key"):
             build()

@@ -43,6 +43,8 @@ def test_there_and_back(storage: LocalStorage) -> None:
     assert list(back.loc[0, "tags"]) == ["p", "q"]
     tables.write_table(storage, "t/b.parquet", back, SCHEMA)
     assert storage.get("t/a.parquet") == storage.get("t/b.parquet")
+    part = pa.schema([SCHEMA.field("x"), SCHEMA.field("name")])
+    assert tables.read_arrow(storage, "t/a.parquet", part).to_pydict() == {"x": [1.5, None], "name": ["a", "b"]}
 
 
 def test_missing_nullable_columns_are_nulls_and_others_an_error() -> None:

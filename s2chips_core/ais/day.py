@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
@@ -38,6 +38,9 @@ from s2chips_core.errors import InputError
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.overpasses.tile_grid import tile_area
 from s2chips_core.storage import Storage
+
+MOST_NAMES = 20
+"""Of one file, that are remembered."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,16 +220,26 @@ class FileDays:
     """Day -> TARGET_SCHEMA. Rows whose day cannot be told are with the day when the file was first read."""
     fixes: pd.DataFrame
     """FIX_SCHEMA: the good rows of the whole file as fixes, for ships that are placed at the sensing time."""
+    known_as: tuple[str, ...] = ()
+    """Under which names the same bytes were read before."""
 
 
-def read_file(path: Path, *, storage: Storage, now: datetime, position: str = "as_reported") -> FileDays:
+def read_file(
+    path: Path,
+    *,
+    storage: Storage,
+    now: datetime,
+    position: str = "as_reported",
+    columns: Mapping[str, str] | None = None,
+) -> FileDays:
     """Read an AIS table, and keep what was read of each day beside the day's snapshots.
 
     Args:
-        path: the CSV or XLSX file.
+        path: the CSV, XLSX or Parquet file.
         storage: where the rows of each day are kept.
         now: the time of rows that tell none, unless the file has been read before: then it is the time of that.
         position: `as_reported` takes every row where it says; `at_sensing_time` takes the rows of a ship as its track.
+        columns: `Settings.ais.columns`.
 
     Raises:
         InputError: the file cannot be read as a table with `mmsi`, `lat` and `lon`.
@@ -235,13 +248,15 @@ def read_file(path: Path, *, storage: Storage, now: datetime, position: str = "a
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(str(path), error.strerror, "a readable CSV or XLSX file") from error
+        raise InputError(str(path), error.strerror, "a readable CSV, XLSX or Parquet file") from error
     source_id = layout.file_source(hashlib.sha256(data).hexdigest())
-    first_read = _first_read(storage, source_id, now)
-    targets = read_ais_table(data, path.name, now=first_read, source_id=source_id)
+    first_read, known_as = _earlier_reading(storage, source_id, now)
+    targets = read_ais_table(data, path.name, now=first_read, source_id=source_id, named=columns)
     targets = tables.to_frame(tables.conform(targets.assign(position_mode=position), TARGET_SCHEMA, path.name))
     claim_dataset(storage, set(targets["ais_source"]))
-    storage.put(layout.ais_file_note(source_id), json.dumps({"first_read": first_read.isoformat()}).encode())
+    names = list(dict.fromkeys([*known_as, path.name]))[-MOST_NAMES:]
+    note = {"first_read": first_read.isoformat(), "names": names}
+    storage.put(layout.ais_file_note(source_id), json.dumps(note).encode())
     days = targets["ais_time"].dt.date.where(targets["ais_time"].notna(), first_read.date())
     by_day = {day: rows.reset_index(drop=True) for day, rows in targets.groupby(days)}
     for day, rows in by_day.items():
@@ -249,12 +264,16 @@ def read_file(path: Path, *, storage: Storage, now: datetime, position: str = "a
     good = targets[targets["invalid_reason"].isna()]
     fixes = good.rename(columns={"ais_time": "time", "ais_lat": "lat", "ais_lon": "lon"})
     fixes = tables.to_frame(tables.conform(fixes, FIX_SCHEMA, path.name))
-    return FileDays(source_id=source_id, targets=by_day, fixes=fixes)
+    return FileDays(source_id=source_id, targets=by_day, fixes=fixes, known_as=known_as)
 
 
-def _first_read(storage: Storage, source_id: str, now: datetime) -> datetime:
-    """When this file was first read: its rows without a time stay where they are, however often it is chipped."""
+def _earlier_reading(storage: Storage, source_id: str, now: datetime) -> tuple[datetime, tuple[str, ...]]:
+    """When this file was first read, and under which names.
+
+    Its rows without a time stay where they are, however often it is chipped.
+    """
     key = layout.ais_file_note(source_id)
     if not storage.exists(key):
-        return now
-    return datetime.fromisoformat(json.loads(storage.get(key))["first_read"])
+        return now, ()
+    note = json.loads(storage.get(key))
+    return datetime.fromisoformat(note["first_read"]), tuple(note.get("names", ()))

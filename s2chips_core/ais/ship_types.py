@@ -27,3 +27,8 @@ def ship_type_name(code: int) -> str | None:
     ('Cargo', 'Tug', None)
     """
     return _SINGLE.get(code) or _TENS.get(code // 10)
+
+
+def ship_type_names() -> frozenset[str]:
+    """Every name that `ship_type_name` gives."""
+    return frozenset({*_SINGLE.values(), *_TENS.values()})

@@ -15,6 +15,7 @@ import pyproj
 
 from s2chips_core import tables
 from s2chips_core.ais.fixes import FIX_SCHEMA, KNOT_M_S
+from s2chips_core.ais.targets import DIMENSIONS
 
 SOURCE = "synthetic"
 
@@ -204,6 +205,7 @@ def synthetic_fixes(
                     "ship_type": ship.ship_type,
                     "length_m": ship.length_m,
                     "width_m": ship.width_m,
+                    **_dimensions(ship),
                     "ais_class": ship.ais_class,
                     "ais_source": SOURCE,
                     "tile_id": tile_id,
@@ -237,6 +239,14 @@ def _generator(*parts: object) -> np.random.Generator:
 
 def _minute(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M")
+
+
+def _dimensions(ship: SyntheticShip) -> dict[str, float]:
+    """A to D, whole metres: what is reported is the middle of the ship. Class B does not say where its antenna is."""
+    if ship.ais_class == "B":
+        return dict.fromkeys(DIMENSIONS, math.nan)
+    to_bow_m, to_port_m = ship.length_m // 2, ship.width_m // 2
+    return dict(zip(DIMENSIONS, (to_bow_m, ship.length_m - to_bow_m, to_port_m, ship.width_m - to_port_m), strict=True))
 
 
 def _mmsis(tile_id: str, ships: int) -> list[int]:

@@ -1,12 +1,13 @@
-"""Cells of a table that somebody else wrote: bytes of a CSV or XLSX file -> header and rows.
+"""Cells of a table that somebody else wrote: bytes of a CSV, XLSX or Parquet file -> header and rows.
 
-Here: encodings, delimiters, spreadsheets. Not here: what the columns mean (`tables`). Nothing is evaluated: of a formula the
-stored result counts.
+Here: encodings, delimiters, spreadsheets, Parquet. Not here: what the columns mean (`tables`). Nothing is evaluated: of a
+formula the stored result counts.
 """
 
 import csv
 import gzip
 import io
+import math
 import warnings
 import zipfile
 import zlib
@@ -16,6 +17,8 @@ from datetime import datetime
 from xml.etree.ElementTree import ParseError
 
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 from openpyxl.utils.datetime import MAC_EPOCH
 from openpyxl.utils.exceptions import InvalidFileException
 
@@ -39,7 +42,7 @@ _DAMAGED = (
     TypeError,
     ValueError,
 )
-_EXPECTED = "a CSV (.csv, .csv.gz) or Excel (.xlsx) table"
+_EXPECTED = "a CSV (.csv, .csv.gz), Excel (.xlsx) or Parquet (.parquet) table"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +51,11 @@ class Cells:
 
     header: list[str]
     rows: list[list[object]]
-    """Texts (CSV) or values (XLSX); rows without any content are left out."""
+    """Texts (CSV) or values (XLSX, Parquet); rows without any content are left out."""
     row_numbers: list[int]
-    """Of each row, as a spreadsheet counts; the first line is row 1."""
+    """Of each row, as a spreadsheet counts; the first line is row 1. In Parquet that is the header, which has no line."""
     excel_epoch: datetime | None = None
-    """What day 0 of a number that means a date is; none in CSV."""
+    """What day 0 of a number that means a date is; none but in XLSX."""
 
 
 def read_cells(data: bytes, filename: str, is_header: Callable[[list[str]], int]) -> Cells:
@@ -71,6 +74,8 @@ def read_cells(data: bytes, filename: str, is_header: Callable[[list[str]], int]
         data = _unzipped(data, filename)
     if not data.strip():
         raise InputError(filename, "an empty file", _EXPECTED)
+    if data.startswith(b"PAR1"):
+        return _parquet(data, filename)
     if data.startswith(b"PK\x03\x04"):
         return _xlsx(data, filename, is_header)
     if data.startswith(b"\xd0\xcf\x11\xe0"):
@@ -103,7 +108,7 @@ def _text(data: bytes) -> str:
 
 
 def _csv(text: str, filename: str, is_header: Callable[[list[str]], int]) -> Cells:
-    best: tuple[int, str] = (-1, ",")
+    best: tuple[tuple[int, int], str] = ((-1, 0), ",")
     skip = 0
     first_lines = [line for line in text[:100_000].splitlines() if line.strip(" ,;\t|")]
     if first_lines and first_lines[0].lower().startswith("sep="):  # Excel's own hint
@@ -112,7 +117,8 @@ def _csv(text: str, filename: str, is_header: Callable[[list[str]], int]) -> Cel
         raise InputError(filename, "no line with content", _EXPECTED)
     for delimiter in _DELIMITERS:
         header = next(csv.reader(first_lines[:1], delimiter=delimiter), [])
-        best = max(best, (is_header(header), delimiter), key=lambda pair: pair[0])
+        # Where none will do, the one that parts it best: an error tells the columns.
+        best = max(best, ((is_header(header), len(header)), delimiter), key=lambda pair: pair[0])
     try:
         return _table(filename, csv.reader(io.StringIO(text, newline=""), delimiter=best[1]), skip, None)
     except csv.Error as error:
@@ -140,6 +146,29 @@ def _xlsx(data: bytes, filename: str, is_header: Callable[[list[str]], int]) -> 
     if not filled:
         raise InputError(filename, "no sheet with content", _EXPECTED)
     return max(filled, key=lambda table: min(is_header(table.header), 1))
+
+
+def _parquet(data: bytes, filename: str) -> Cells:
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        size = sum(file.metadata.row_group(n).total_byte_size for n in range(file.metadata.num_row_groups))
+        if size > MAX_BYTES:
+            raise InputError(filename, f"{size} bytes once unpacked", f"at most {MAX_BYTES}")
+        table = file.read()
+        columns = [_plain_values(column) for column in table.columns]
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise InputError(filename, f"no readable Parquet file ({error})", _EXPECTED) from error
+    lines = [table.column_names, *zip(*columns, strict=True)] if columns else []
+    return _table(filename, lines, 0, None)
+
+
+def _plain_values(column: pa.ChunkedArray) -> list[object]:
+    """Python values, null for NaN; decimals as floats, and times in milliseconds, which is all that is kept of them."""
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    elif pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("ms", tz=column.type.tz), safe=False)
+    return [None if isinstance(value, float) and math.isnan(value) else value for value in column.to_pylist()]
 
 
 def _table(

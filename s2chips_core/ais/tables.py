@@ -1,9 +1,10 @@
-"""AIS tables that people bring: CSV or XLSX -> one target for every row, bad rows with the reason.
+"""AIS tables that people bring: CSV, XLSX or Parquet -> one target for every row, bad rows with the reason.
 
 Here: which column is which, and what a row must say. Not here: encodings and spreadsheets (`table_cells`).
 """
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime, time
 
 import numpy as np
@@ -28,19 +29,32 @@ from s2chips_core.errors import InputError
 REQUIRED_COLUMNS = ("mmsi", "lat", "lon")
 DANISH_TIME = "# timestamp"
 """The time column of the Danish Maritime Authority, the only one read as day/month/year."""
+UNIX_MS_TIME = "timestampexternal"
+"""The time column of Finland's digitraffic.fi, the only one read as milliseconds from 1970."""
+SNAPSHOT_TITLES = ("tile_id", "overpass_time", "time")
+"""A Parquet snapshot of this project has all of these: `time` is then when the fix was taken (`captured_time`)."""
 COLUMN_ALIASES: dict[str, tuple[str, ...]] = {
     "mmsi": (),
     "lat": ("latitude",),
     "lon": ("longitude", "lng"),
-    "overpass_time": ("overpass_time utc", "basedatetime", "base_date_time", DANISH_TIME, "timestamp", "time"),
+    "overpass_time": (
+        "overpass_time utc",
+        "basedatetime",
+        "base_date_time",
+        DANISH_TIME,
+        UNIX_MS_TIME,
+        "time_utc",
+        "timestamp",
+        "time",
+    ),
     "captured_time": ("time utc",),
     "source": ("ais_source",),
     "notes": (),
     "sog": ("sog_kn",),
     "cog": ("cog_deg",),
-    "heading": ("heading_deg",),
-    "ship_name": ("name", "vesselname", "vessel_name"),
-    "ship_type": ("ship type", "vesseltype", "vessel_type"),
+    "heading": ("heading_deg", "trueheading", "true_heading"),
+    "ship_name": ("name", "vesselname", "vessel_name", "shipname"),
+    "ship_type": ("ship type", "vesseltype", "vessel_type", "shiptype"),
     "length": ("length_m",),
     "width": ("width_m", "beam"),
     "to_bow": ("to_bow_m", "size a", "a"),
@@ -48,8 +62,9 @@ COLUMN_ALIASES: dict[str, tuple[str, ...]] = {
     "to_port": ("to_port_m", "size c", "c"),
     "to_starboard": ("to_starboard_m", "size d", "d"),
 }
-"""Column -> other names for it: those of this project's own tables, MarineCadastre, the Danish Maritime Authority and
-aisstream recorders. Compared in lower case without surrounding spaces; the name on the left wins, then the order here."""
+"""Column -> other titles for it: those of this project's own tables, MarineCadastre, the Danish Maritime Authority,
+digitraffic.fi and aisstream recorders. Compared in lower case without surrounding spaces; the name on the left wins, then
+the order here. Before all of these comes what a user names (`ais.columns`)."""
 
 _MISSING = frozenset(("", "nan", "nat", "none", "null", "n/a", "#n/a", "na", "-", "unknown", "undefined"))
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
@@ -59,7 +74,9 @@ _EXCEL_DAYS = (25_569.0, 73_415.0)
 """Numbers that mean a date in a time column of a spreadsheet: 1970 to 2100."""
 
 
-def read_ais_table(data: bytes, filename: str, *, now: datetime, source_id: str) -> pd.DataFrame:
+def read_ais_table(
+    data: bytes, filename: str, *, now: datetime, source_id: str, named: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """One target for every data row of the file, in its order; bad rows carry `invalid_reason`.
 
     A row without `overpass_time` gets `now` and `time_inferred`. `ais_time` is the row's `captured_time` where it has one,
@@ -71,17 +88,28 @@ def read_ais_table(data: bytes, filename: str, *, now: datetime, source_id: str)
         filename: for errors.
         now: aware.
         source_id: of the file, see `layout.file_source`.
+        named: column -> its title in this file (`ais.columns`), before the titles that are known.
 
     Returns:
         TARGET_SCHEMA.
 
     Raises:
-        InputError: no table, or a required column is missing.
+        InputError: no table, a required column is missing, or one that `named` names.
     """
-    cells = read_cells(data, filename, lambda header: len(_columns(header)) if _has_required(header) else 0)
-    columns = _columns(cells.header)
-    if not _has_required(cells.header):
-        raise InputError(filename, f"columns {cells.header}", f"at least {', '.join(REQUIRED_COLUMNS)} in the first row")
+    named = named or {}
+    cells = read_cells(data, filename, lambda header: _fitness(header, named))
+    columns = _columns(cells.header, named)
+    absent = [name for name, title in named.items() if _plain(title) not in map(_plain, cells.header)]
+    if absent:
+        raise InputError(
+            f"{filename}: ais.columns.{absent[0]}", named[absent[0]], f"the title of a column; there are {cells.header}"
+        )
+    if not set(REQUIRED_COLUMNS) <= set(columns):
+        raise InputError(
+            filename,
+            f"columns {cells.header}",
+            f"at least {', '.join(REQUIRED_COLUMNS)} in the first row, or their titles here named in ais.columns",
+        )
     twice = sorted(
         name for name in columns if [_plain(title) for title in cells.header].count(_plain(cells.header[columns[name]])) > 1
     )
@@ -99,9 +127,8 @@ def read_ais_table(data: bytes, filename: str, *, now: datetime, source_id: str)
             problems[row].append(f"has {len(line)} cells where the header has {len(cells.header)}")
     mmsi = _parse_mmsi(column("mmsi"), problems)
     lat, lon = _parse_place(column("lat"), column("lon"), problems)
-    danish = "overpass_time" in columns and _plain(cells.header[columns["overpass_time"]]) == DANISH_TIME
-    overpass_time, overpass_given = _parse_times("overpass_time", column("overpass_time"), cells, danish, problems)
-    captured_time, captured_given = _parse_times("captured_time", column("captured_time"), cells, False, problems)
+    overpass_time, overpass_given = _parse_times("overpass_time", columns, column("overpass_time"), cells, problems)
+    captured_time, captured_given = _parse_times("captured_time", columns, column("captured_time"), cells, problems)
     inferred = ~overpass_given
     moment = np.datetime64(pd.Timestamp(now).tz_convert("UTC").tz_localize(None).as_unit("ms"))
     overpass_time = np.where(inferred, moment, overpass_time)
@@ -141,19 +168,24 @@ def _plain(title: str) -> str:
     return title.strip().lower()
 
 
-def _columns(header: list[str]) -> dict[str, int]:
+def _columns(header: list[str], named: Mapping[str, str]) -> dict[str, int]:
     """Column -> its place in the header."""
     titles = [_plain(title) for title in header]
     found = {}
     for name, aliases in COLUMN_ALIASES.items():
-        title = next((title for title in (name, *aliases) if title in titles), None)
+        known = (_plain(named[name]),) if name in named else (name, *aliases)
+        title = next((title for title in known if title in titles), None)
         if title is not None:
             found[name] = titles.index(title)
+    if set(SNAPSHOT_TITLES) <= set(titles) and not {"overpass_time", "captured_time"} & set(named):
+        found.setdefault("captured_time", titles.index("time"))
     return found
 
 
-def _has_required(header: list[str]) -> bool:
-    return set(REQUIRED_COLUMNS) <= set(_columns(header))
+def _fitness(header: list[str], named: Mapping[str, str]) -> int:
+    """How many columns are known, if the required ones are."""
+    found = _columns(header, named)
+    return len(found) if set(REQUIRED_COLUMNS) <= set(found) else 0
 
 
 def _is_missing(cell: object) -> bool:
@@ -220,13 +252,15 @@ def _parse_place(lat_cells: list[object], lon_cells: list[object], problems: lis
 
 
 def _parse_times(
-    name: str, cells: list[object], table: Cells, danish: bool, problems: list[list[str]]
+    name: str, columns: Mapping[str, int], cells: list[object], table: Cells, problems: list[list[str]]
 ) -> tuple[npt.NDArray[np.datetime64], npt.NDArray[np.bool_]]:
-    """Times, NaT where there is none, and where the cell says something."""
+    """Times, NaT where there is none, and where the cell says something. The title tells how they are written."""
+    title = _plain(table.header[columns[name]]) if name in columns else ""
+    danish, unix_ms = title == DANISH_TIME, title == UNIX_MS_TIME
     given = np.array([not _is_missing(cell) for cell in cells], dtype=bool)
     times = np.full(len(cells), np.datetime64("NaT"), dtype="datetime64[ms]")
 
-    texts = np.array([isinstance(cell, str) for cell in cells], dtype=bool) & given
+    texts = np.array([isinstance(cell, str) for cell in cells], dtype=bool) & given & (not unix_ms)
     text = pd.Series(
         [str(cell).upper() if is_text else None for cell, is_text in zip(cells, texts, strict=True)], dtype=object
     )
@@ -248,12 +282,17 @@ def _parse_times(
             times[row] = np.datetime64(stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo else stamp, "ms")
         elif isinstance(cell, date):
             times[row] = np.datetime64(datetime.combine(cell, time.min), "ms")
+        elif unix_ms:
+            if abs(milliseconds := _number(cell)) < 1e15:  # false for NaN
+                times[row] = np.datetime64(round(milliseconds), "ms")
         elif table.excel_epoch is not None and _EXCEL_DAYS[0] <= (days := _number(cell)) <= _EXCEL_DAYS[1]:
             times[row] = np.datetime64(round(excel_days_to_unix_ms(table.excel_epoch) + days * 86_400_000.0), "ms")
 
     years = times.astype("datetime64[Y]").astype(np.int64) + 1970
     times[(years < _FIRST_YEAR) | (years > _LAST_YEAR)] = np.datetime64("NaT")
-    expected = "dd/mm/yyyy hh:mm:ss" if danish else "ISO 8601, such as 2025-10-27T10:27:00Z"
+    expected = "ISO 8601, such as 2025-10-27T10:27:00Z"
+    if danish or unix_ms:
+        expected = "dd/mm/yyyy hh:mm:ss" if danish else "milliseconds from 1970"
     for row in np.flatnonzero(given & np.isnat(times)):
         problems[row].append(f"{name} {_shown(cells[row])} is no time ({expected})")
     return times, given

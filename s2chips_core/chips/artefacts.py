@@ -4,7 +4,7 @@ Here: the formats. Not here: where they are stored (`index.chip_files`), the pic
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import rasterio
 from rasterio import Affine
 from rasterio.crs import CRS
-from rasterio.io import MemoryFile
+from rasterio.io import DatasetReader, MemoryFile
 from rasterio.shutil import copy as copy_raster
 
 from s2chips_core.chips.chip import MASK_BANDS, NOT_KNOWN, Chip
@@ -58,6 +58,42 @@ def encode_masks(chip: Chip) -> bytes:
     return _encode(chip.masks, MASK_BANDS, chip.epsg, chip.transform, nodata=NOT_KNOWN, tags={}, compression="deflate")
 
 
+def rewrite_geotiff(data: bytes, *, tags: Mapping[str, str], bands: Sequence[str] | None = None) -> bytes:
+    """A chip's GeoTIFF with other tags, and only some bands: a new file, so that nothing of the old tags is left in it.
+
+    Pixels, place, compression and kind (plain or cloud-optimized) stay as they are.
+
+    Args:
+        data: a file of `encode_geotiff`.
+        tags: all tags of the new file.
+        bands: by description, in this order; none is all.
+
+    Raises:
+        ValueError: there is no such band.
+    """
+    with MemoryFile(data) as memory, memory.open() as source:
+        names = tuple(str(name) for name in source.descriptions)
+        chosen = names if bands is None else tuple(bands)
+        pixels = source.read([names.index(band) + 1 for band in chosen])
+        cog = is_cog(source)
+        compression = (source.profile.get("compress") or "none").lower()
+        written = _encode(
+            pixels,
+            chosen,
+            source.crs.to_epsg(),
+            tuple(source.transform)[:6],
+            nodata=source.nodata,
+            tags=tags,
+            compression="none" if cog else compression,
+        )
+    return _to_cog(written, pixels.shape[1], compression) if cog else written
+
+
+def is_cog(raster: DatasetReader) -> bool:
+    """Whether an open raster says that it is a Cloud-Optimized GeoTIFF; GDAL does not let uncompressed ones say so."""
+    return bool(raster.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG")
+
+
 @functools.lru_cache(maxsize=128)
 def _crs(epsg: int) -> CRS:
     return CRS.from_epsg(epsg)
@@ -77,7 +113,7 @@ def _encode(
     epsg: int,
     transform: Transform,
     *,
-    nodata: int,
+    nodata: float,
     tags: Mapping[str, str],
     compression: str,
 ) -> bytes:

@@ -56,6 +56,7 @@ def cut_scene(
     settings: Settings,
     fetcher: Fetcher,
     stop: threading.Event | None = None,
+    offset: OffsetDecision | None = None,
 ) -> Iterator[Chip | Refusal]:
     """Cut the chips of one scene, each as soon as its last band is there.
 
@@ -65,6 +66,7 @@ def cut_scene(
         settings: `tiling`, `masks`, `gate` and `compute` are looked at.
         fetcher: the HTTP door.
         stop: when it is set the iterator ends soon, without the requests that are left.
+        offset: the scene's radiometric offset, where it was decided before; none: it is decided here.
 
     Yields:
         A Chip or a Refusal for every request, exactly once, in no particular order. What cannot be read refuses the ships
@@ -80,7 +82,7 @@ def cut_scene(
     with _Pool(settings.compute.workers, thread_name_prefix="cut") as pool:
         pixels = ScenePixels(scene, needed[0], settings.tiling.resample, SceneReader(fetcher, pool), stop)
         try:
-            yield from _Cutter(scene, settings, pixels).cut(requests)
+            yield from _Cutter(scene, settings, pixels, offset or decide_boa_offset(scene)).cut(requests)
         except CancelledReadError:
             log.info("cutting of %s was stopped", scene.scene_id)
 
@@ -102,10 +104,10 @@ class _Pool(ThreadPoolExecutor):
 
 
 class _Cutter:
-    def __init__(self, scene: Scene, settings: Settings, pixels: ScenePixels) -> None:
+    def __init__(self, scene: Scene, settings: Settings, pixels: ScenePixels, offset: OffsetDecision) -> None:
         self._scene, self._settings, self._pixels = scene, settings, pixels
         self._bands, self._water_bands = settings.tiling.bands, _water_bands(settings)
-        self._offset = decide_boa_offset(scene)
+        self._offset = offset
 
     def cut(self, requests: Sequence[CutRequest]) -> Iterator[Chip | Refusal]:
         size = self._settings.tiling.chip_size_px

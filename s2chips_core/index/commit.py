@@ -115,8 +115,8 @@ def commit_source(
         for scene_day in sorted(earlier - set(by_day)):
             storage.delete(layout.index_part(scene_day, ais_day, source_id))
         paths = {**listed, **dict(zip(rows["path"], days, strict=True))}
-        parts = _parts_of(storage, paths)
-        _settle_sidecars(storage, paths, parts, fresh)
+        parts = parts_of_paths(storage, paths)
+        settle_sidecars(storage, paths, parts, fresh)
         _put_table(storage, layout.outcomes_part(ais_day, source_id), outcomes, OUTCOME_SCHEMA)
         _sweep(storage, listed, parts, paths_of_other_journals(storage, ais_day, source_id), set() if masks else set(fresh))
         storage.delete(layout.journal(ais_day, source_id))
@@ -128,15 +128,16 @@ def withdraw_source(storage: Storage, ais_day: date, source_id: str, *, fresh: M
     listed = {**journal.drops, **fresh}
     with storage.lock(COMMIT_LOCK):
         others = paths_of_other_journals(storage, ais_day, source_id)
-        _sweep(storage, listed, _parts_of(storage, listed), others, set())
+        _sweep(storage, listed, parts_of_paths(storage, listed), others, set())
         storage.delete(layout.journal(ais_day, source_id))
 
 
-def _parts_of(storage: Storage, paths: Mapping[str, date]) -> Parts:
+def parts_of_paths(storage: Storage, paths: Mapping[str, date]) -> Parts:
+    """All parts of the days of some chips."""
     return {scene_day: parts_of_scene_day(storage, scene_day) for scene_day in sorted(set(paths.values()))}
 
 
-def _settle_sidecars(storage: Storage, paths: Mapping[str, date], parts: Parts, fresh: Mapping[str, date]) -> None:
+def settle_sidecars(storage: Storage, paths: Mapping[str, date], parts: Parts, fresh: Mapping[str, date]) -> None:
     """Make the sidecars of `paths` tell what the index tells, where a ship or the source that owns it has changed."""
     for scene_day, found in parts.items():
         union = join_parts(found.values())

@@ -6,6 +6,8 @@ and judging pixels (`chips.cutting`), the threads (`batch`), the journal and the
 Running a day again changes nothing and reads no pixel: a chip stands while its fingerprint (position, scene and its
 revision, configuration) is that of its sidecar and its artefacts are there; so do refusals, except read errors. A chip that
 another source has made in the same way is taken over without reading it.
+
+What a chip is cut from (`provenance`) is written before its artefacts and stays, also when the run is given up.
 """
 
 import contextlib
@@ -28,9 +30,9 @@ from s2chips_core.fetch import Fetcher
 from s2chips_core.index.batch import Cut, cut_batch
 from s2chips_core.index.chip_files import are_intact, encode_artefacts, write_artefacts
 from s2chips_core.index.commit import Journal, commit_source, withdraw_source
+from s2chips_core.index.day_tables import put_day_tables
 from s2chips_core.index.earlier import Earlier, read_earlier
 from s2chips_core.index.outcomes import (
-    OUTCOME_SCHEMA,
     Outcome,
     chipped_row,
     counts,
@@ -40,6 +42,8 @@ from s2chips_core.index.outcomes import (
     unmatched_row,
 )
 from s2chips_core.index.parts import COMMIT_LOCK
+from s2chips_core.index.provenance import keep_config, keep_scene
+from s2chips_core.index.prune_moves import finish_moves
 from s2chips_core.index.records import ChipKey, chip_key, index_frame, row_from_chip, row_from_earlier
 from s2chips_core.index.vessels import SceneVessels, read_vessels
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
@@ -134,7 +138,7 @@ def chip_day(
         StorageError: the dataset cannot be read or written, or another process works on the same day and source.
         CancelledRunError: `stop` was set. What this run has written is deleted, the earlier commit stands.
     """
-    with storage.lock(f"day-{layout.ymd(day)}-{layout.safe(source_id)}"):
+    with storage.lock(layout.source_lock(day, source_id)):
         run = _Run(
             day=day,
             source_id=source_id,
@@ -152,17 +156,8 @@ def chip_day(
 
 def write_day_tables(day: date, storage: Storage) -> None:
     """Write the day's matches and outcomes: the union of the parts of its sources; with no parts, the table is removed."""
-    tables_of_day = (
-        (layout.matches(day), layout.matches_parts_of_day(day), MATCH_SCHEMA),
-        (layout.outcomes(day), layout.outcomes_parts_of_day(day), OUTCOME_SCHEMA),
-    )
     with storage.lock(COMMIT_LOCK):
-        for key, folder, schema in tables_of_day:
-            parts = [tables.read_table(storage, part, schema) for part in storage.list(folder)]
-            if parts:
-                tables.write_table(storage, key, tables.concat(parts, schema), schema)
-            else:
-                storage.delete(key)
+        put_day_tables(day, storage)
 
 
 class _Run:
@@ -201,6 +196,7 @@ class _Run:
         candidates = self._candidates(matches)
         self.vessels = read_vessels(self.storage, self.day, self.source_id, matches, self.settings)
         with self.storage.lock(COMMIT_LOCK):
+            finish_moves(self.storage)
             earlier = read_earlier(self.storage, self.day, self.source_id, {c.key.scene_day for c in candidates})
             waiting = [c for c in candidates if not self._stands(c, earlier)]
             journal = self._journal(waiting, earlier)
@@ -326,8 +322,11 @@ class _Run:
             by_scene.setdefault(candidate.match["scene"], []).append(candidate)
         groups = [(Scene.from_json(text), [_request(c) for c in members]) for text, members in by_scene.items()]
 
+        keep_config(self.storage, self.settings)
+
         def write(chip: Chip) -> dict[str, Any]:
             candidate = by_target[chip.request.target_id]
+            keep_scene(self.storage, candidate.match["scene"])
             row = row_from_chip(
                 candidate.match,
                 candidate.key,

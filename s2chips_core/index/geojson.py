@@ -25,13 +25,18 @@ DECIMALS = 7
 
 def feature(row: Mapping[str, Any]) -> dict[str, Any]:
     """The Feature of an index row; its `id` is the chip_id."""
-    geometry = shapely.geometry.mapping(shapely.from_wkb(row["geometry"]))
     return {
         "type": "Feature",
         "id": row["chip_id"],
-        "geometry": {"type": geometry["type"], "coordinates": _rounded(geometry["coordinates"])},
+        "geometry": footprint_geometry(row),
         "properties": properties(row),
     }
+
+
+def footprint_geometry(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The footprint of an index row as a GeoJSON geometry."""
+    geometry = shapely.geometry.mapping(shapely.from_wkb(row["geometry"]))
+    return {"type": geometry["type"], "coordinates": _rounded(geometry["coordinates"])}
 
 
 def feature_bytes(row: Mapping[str, Any]) -> bytes:
@@ -51,15 +56,20 @@ def write_daily_geojson(storage: Storage, scene_day: date) -> int:
     Returns:
         The number of chips.
     """
-    key, labels_key = layout.daily_geojson(scene_day), layout.daily_labels(scene_day)
     with storage.lock(COMMIT_LOCK):
-        chips = chips_of_scene_day(storage, scene_day)
-        if not chips.num_rows:
-            storage.delete(key)
-            storage.delete(labels_key)
-        else:
-            storage.put(labels_key, tables.parquet_bytes(labels_table(chips)))
-            storage.put(key, collection_bytes(chips.to_pylist()))
+        return put_daily_geojson(storage, scene_day)
+
+
+def put_daily_geojson(storage: Storage, scene_day: date) -> int:
+    """`write_daily_geojson` for those who hold the commit lock."""
+    key, labels_key = layout.daily_geojson(scene_day), layout.daily_labels(scene_day)
+    chips = chips_of_scene_day(storage, scene_day)
+    if not chips.num_rows:
+        storage.delete(key)
+        storage.delete(labels_key)
+    else:
+        storage.put(labels_key, tables.parquet_bytes(labels_table(chips)))
+        storage.put(key, collection_bytes(chips.to_pylist()))
     return int(chips.num_rows)
 
 

@@ -33,6 +33,7 @@ class Outcome(StrEnum):
     READ_ERROR = "read_error"
     OVER_CAP = "over_cap"
     INVALID_AIS = "invalid_ais"
+    PRUNED = "pruned"
 
 
 OUTCOME_SCHEMA = pa.schema(
@@ -74,7 +75,7 @@ MATCH_FIELDS = tuple(n for n in OUTCOME_SCHEMA.names if n in MATCH_SCHEMA.names 
 """What a row takes from its match as it is."""
 QA_FIELDS = ("qa_cloud_frac", "qa_land_frac", "qa_water_frac", "qa_nodata_frac")
 
-STANDING = frozenset({Outcome.GATE_CLOUD, Outcome.GATE_LAND, Outcome.GATE_WATER, Outcome.NODATA})
+STANDING = frozenset({Outcome.GATE_CLOUD, Outcome.GATE_LAND, Outcome.GATE_WATER, Outcome.NODATA, Outcome.PRUNED})
 """Refusals that stand while their fingerprint is unchanged. What could not be had (read_error, missing_asset) does not."""
 
 

@@ -24,6 +24,7 @@ from s2chips_core.chips.identity import chip_id, fingerprint, format_coordinate,
 from s2chips_core.config import Settings
 from s2chips_core.errors import SchemaError
 from s2chips_core.index.labels import LABELS, confirm
+from s2chips_core.index.provenance import scene_snapshot
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.tables import TIMESTAMP
@@ -86,6 +87,7 @@ INDEX_SCHEMA = pa.schema(
         pa.field("created_at", TIMESTAMP, nullable=False),
         pa.field("software_version", pa.string(), nullable=False),
         pa.field("config_hash", pa.string(), nullable=False),
+        pa.field("scene_snapshot", pa.string(), nullable=False),
         pa.field("bbox", BBOX, nullable=False),
         pa.field("geometry", pa.binary(), nullable=False),
     ]
@@ -208,6 +210,7 @@ def row_from_chip(
         "created_at": created_at,
         "software_version": software_version,
         "config_hash": config_hash,
+        "scene_snapshot": scene_snapshot(match["scene"])[0],
         "bbox": dict(zip(BBOX.names, footprint.bounds, strict=True)),
         "geometry": shapely.to_wkb(footprint),
     }
@@ -274,12 +277,12 @@ def properties(row: Mapping[str, Any]) -> dict[str, Any]:
 
     Times are RFC 3339 UTC with milliseconds and `Z`; what is not known is null, never NaN.
     """
-    return {name: _plain(row[name]) for name in PROPERTY_FIELDS}
+    return {name: plain(row[name]) for name in PROPERTY_FIELDS}
 
 
 def sidecar_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the sidecar says: `properties`, and the labels under `labels`."""
-    return {**properties(row), LABELS.name: _plain(row[LABELS.name])}
+    return {**properties(row), LABELS.name: plain(row[LABELS.name])}
 
 
 def sidecar(row: Mapping[str, Any]) -> bytes:
@@ -287,11 +290,12 @@ def sidecar(row: Mapping[str, Any]) -> bytes:
     return (json.dumps(sidecar_fields(row), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON takes it; see `properties`."""
     if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, datetime):

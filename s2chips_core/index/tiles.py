@@ -6,17 +6,19 @@ coordinate reference system is left out, which means OGC:CRS84, WGS 84 longitude
 
 import dataclasses
 import io
+import itertools
 import json
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from s2chips_core import layout
+from s2chips_core import layout, tables
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day, scene_days
 from s2chips_core.index.records import BBOX, INDEX_SCHEMA, unique_chips
 from s2chips_core.storage import Storage
@@ -41,6 +43,12 @@ def build_tiles_index(storage: Storage) -> TilesIndexResult:
     The lock is taken before the parts are listed and held until the file is in place, so that of two builds the later
     one has seen every part of the earlier. Parts are read day by day; days sort as `scene_datetime` does.
     """
+    with storage.lock(COMMIT_LOCK):
+        return put_tiles_index(storage)
+
+
+def put_tiles_index(storage: Storage) -> TilesIndexResult:
+    """`build_tiles_index` for those who hold the commit lock."""
     began = time.monotonic()
     parts = 0
 
@@ -51,18 +59,26 @@ def build_tiles_index(storage: Storage) -> TilesIndexResult:
             parts += len(found)
             yield unique_chips(join_parts(found)).select(INDEX_SCHEMA.names)
 
-    with storage.lock(COMMIT_LOCK):
-        sink = io.BytesIO()
-        rows = write_geoparquet(sink, days())
-        storage.put(layout.tiles_index(), sink.getvalue())
+    sink = io.BytesIO()
+    rows = write_geoparquet(sink, days())
+    storage.put(layout.tiles_index(), sink.getvalue())
     return TilesIndexResult(rows=rows, parts=parts, seconds=time.monotonic() - began)
 
 
-def write_geoparquet(sink: io.BytesIO, tables: Iterable[pa.Table]) -> int:
-    """Write tables of `INDEX_SCHEMA` one after another as one GeoParquet file; returns the number of rows."""
+def read_head(storage: Storage, rows: int) -> pd.DataFrame:
+    """The first rows of the index, INDEX_SCHEMA without geometry."""
+    file = pq.ParquetFile(io.BytesIO(storage.get(layout.tiles_index())))
+    names = [name for name in INDEX_SCHEMA.names if name not in ("geometry", "bbox")]
+    batches = itertools.islice(file.iter_batches(batch_size=rows, columns=names), 1)
+    head = pa.Table.from_batches(batches, pa.schema([INDEX_SCHEMA.field(name) for name in names]))
+    return tables.to_frame(head.slice(0, rows))
+
+
+def write_geoparquet(sink: IO[bytes], days: Iterable[pa.Table], schema: pa.Schema = INDEX_SCHEMA) -> int:
+    """Write tables of a schema with `geometry` and `bbox` one after another as one GeoParquet file; returns its rows."""
     rows, types, bounds = 0, set[str](), np.array([np.inf, np.inf, -np.inf, -np.inf])
-    with pq.ParquetWriter(sink, INDEX_SCHEMA, compression="zstd") as writer:
-        for table in _grouped(tables):
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for table in _grouped(days, schema):
             geometries = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
             types |= {geometry.geom_type for geometry in geometries}
             found = shapely.total_bounds(geometries)
@@ -92,14 +108,14 @@ def geo_metadata(geometry_types: Iterable[str], bounds: list[float] | None) -> d
     return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
 
 
-def _grouped(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+def _grouped(days: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
     """Join days until a row group is full: thousands of groups of a few rows are slow to read."""
     waiting: list[pa.Table] = []
-    for table in tables:
+    for table in days:
         waiting.append(table)
         if sum(t.num_rows for t in waiting) >= ROWS_PER_GROUP:
             yield pa.concat_tables(waiting)
             waiting = []
-    joined = pa.concat_tables([INDEX_SCHEMA.empty_table(), *waiting])
+    joined = pa.concat_tables([schema.empty_table(), *waiting])
     if joined.num_rows:
         yield joined

@@ -15,7 +15,8 @@ from s2chips_core.pages import facts
 from s2chips_core.scenes.scene import Scene
 
 _GATED = frozenset({Outcome.GATE_CLOUD, Outcome.GATE_LAND, Outcome.GATE_WATER, Outcome.NODATA})
-_UNREAD = frozenset({Outcome.MISSING_ASSET, Outcome.READ_ERROR})
+_UNREAD = frozenset({Outcome.MISSING_ASSET, Outcome.READ_ERROR, Outcome.PRUNED})
+"""Passed the gate, or never came to it, and has no chip."""
 
 _Row = Mapping[str, Any]
 
@@ -37,14 +38,21 @@ def build_funnel(targets: Sequence[_Row], matched_keys: set[tuple[str, str]]) ->
         targets: rows of the outcomes.
         matched_keys: (source_id, target_id) of the matches with a scene. They tell whether a target over the cap had one.
     """
+    counts = Counter(
+        (Outcome(target["outcome"]), (target["source_id"], target["target_id"]) in matched_keys) for target in targets
+    )
+    return funnel_of_counts(counts)
+
+
+def funnel_of_counts(counts: Mapping[tuple[Outcome, bool], int]) -> tuple[Stage, ...]:
+    """The funnel of targets that are counted already, by outcome and whether a scene was matched."""
     lost: tuple[Counter[Outcome], ...] = (Counter(), Counter(), Counter())
-    for target in targets:
-        outcome = Outcome(target["outcome"])
-        if outcome is Outcome.CHIPPED:
-            continue
-        capped = outcome is Outcome.OVER_CAP and (target["source_id"], target["target_id"]) in matched_keys
-        lost[1 if outcome in _GATED else 2 if outcome in _UNREAD or capped else 0][outcome] += 1
-    left, stages = len(targets), [Stage(label="AIS targets", count=len(targets), losses=())]
+    for (outcome, matched), count in counts.items():
+        if outcome is not Outcome.CHIPPED:
+            capped = outcome is Outcome.OVER_CAP and matched
+            lost[1 if outcome in _GATED else 2 if outcome in _UNREAD or capped else 0][outcome] += count
+    left = sum(counts.values())
+    stages = [Stage(label="AIS targets", count=left, losses=())]
     for label, losses in zip(("With a scene", "Kept by the gate", "Chipped"), lost, strict=True):
         left -= losses.total()
         stages.append(Stage(label=label, count=left, losses=tuple(losses.most_common())))
@@ -74,7 +82,9 @@ def find_mismatches(targets: Sequence[_Row], indexed: set[str], of_chip: Mapping
     unnamed = sum(not of_chip.get(chip_id) for chip_id in indexed)
     found = []
     if orphans:
-        found.append(f"{orphans:,} of the targets are recorded as chipped, but the index has no such chip (was it pruned?).")
+        found.append(
+            f"{orphans:,} of the targets are recorded as chipped, but the index has no such chip (was it deleted by hand?)."
+        )
     if unnamed:
         found.append(f"{unnamed:,} of the chips in the index belong to no target of this day's outcomes.")
     return found

@@ -85,6 +85,11 @@ OUTCOME_NOTES: Mapping[Outcome, OutcomeNote] = {
         explanation="The pixels could not be read.",
         mark="M0-6.5L1.6-2.2L6.2-2L2.6.9L3.8 5.3L0 2.7L-3.8 5.3L-2.6.9L-6.2-2L-1.6-2.2Z",
     ),
+    Outcome.PRUNED: OutcomeNote(
+        label="Pruned",
+        explanation="The chip is in the trash: recorded AIS does not vouch for it. It can be put back.",
+        mark="M-6-5.5H6V-3H4.5L3.8 6H-3.8L-4.5-3H-6Z",
+    ),
 }
 
 

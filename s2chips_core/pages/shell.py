@@ -56,8 +56,9 @@ def render_page(
 
 
 def own_file(name: str) -> str:
-    """The text of a file of `templates/`."""
-    return (importlib.resources.files(_PACKAGE) / "templates" / name).read_text(encoding="utf-8")
+    """The text of a file of `templates/`, or of `vendor/` where the name says so."""
+    folder = importlib.resources.files(_PACKAGE)
+    return (folder / name if name.startswith("vendor/") else folder / "templates" / name).read_text(encoding="utf-8")
 
 
 def content_policy(styles: Sequence[str], scripts: Sequence[str], sources: Mapping[str, Sequence[str]] | None = None) -> str:

@@ -147,6 +147,11 @@ def refresh_views(
     return ViewsResult(views=views, made=made, kept=len(views) - made, removed=removed, seconds=seconds)
 
 
+def read_layouts(storage: Storage, scene_day: date) -> dict[str, Layout]:
+    """chip_id -> what is where on its sheet, for the sheets of a day that the note tells of."""
+    return {chip_id: layout for chip_id, (_, layout) in _Note.read(storage, scene_day).sheets.items()}
+
+
 def _make(
     chips: Sequence[_Row],
     scene_day: date,

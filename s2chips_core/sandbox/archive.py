@@ -1,8 +1,8 @@
 """Building the embedded archive: which products it has, and their files.
 
 Three tiles on two days in two collections, with everything that makes real archives awkward: tiles that overlap across a
-zone border, a swath edge, a scene under cloud, a reprocessed datatake, a scene without SCL, a scene published late. Never
-on the path of real runs. Not here: serving it (`server`).
+zone border, a swath edge, a scene under cloud, a reprocessed datatake, a scene without SCL, a scene published late, scenes
+without red-edge bands (those of the first day). Never on the path of real runs. Not here: serving it (`server`).
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ from s2chips_core.sandbox.ground import SUPERBLOCK_PX, SUPERBLOCKS_ACROSS, groun
 from s2chips_core.sandbox.hulls import PaintedShip, painted
 from s2chips_core.sandbox.items import Product, item_of
 from s2chips_core.sandbox.passes import PASSES, WORLD_EPSG, Pass, fleet_of_pass, sensing_time, ship_places
-from s2chips_core.sandbox.reflectance import BANDS, BANDS_10M
+from s2chips_core.sandbox.reflectance import BANDS, BANDS_10M, BANDS_EVERYWHERE
 from s2chips_core.sandbox.terrain import Terrain
 from s2chips_core.sandbox.weather import Weather
 
@@ -61,6 +61,7 @@ def products() -> list[Product]:
                 tile_id=tile,
                 collection="sentinel-2-l2a",
                 has_scl=(over, tile) != (_SECOND, "29SQV"),
+                bands=_bands(over),
                 published=late if (over, tile) == (_SECOND, "30SUE") else soon,
             )
             found.append(common)
@@ -70,6 +71,10 @@ def products() -> list[Product]:
                 again = soon + timedelta(days=4, hours=3)
                 found.append(dataclasses.replace(common, baseline="05.12", sequence=1, published=again))
     return found
+
+
+def _bands(over: Pass) -> tuple[str, ...]:
+    return BANDS if over is _SECOND else BANDS[:BANDS_EVERYWHERE]
 
 
 def build_archive(folder: Path, *, seed: int, ships_per_tile: int, progress: Callable[[str], None] | None = None) -> Path:
@@ -155,6 +160,7 @@ def _build(folder: Path, seed: int, ships_per_tile: int, tell: Callable[[str], N
                     weather=weathers[over.day],
                     ships=_painted(fleets[over.day], over, tile),
                     texture=texture,
+                    bands=len(_bands(over)),
                 )
                 for over in PASSES
             ]
@@ -226,12 +232,12 @@ class _TileFiles:
 
     def __init__(self, wanted: list[Product]) -> None:
         self.products = wanted
-        self.tiles = {p.item_id: {band: _cog(band) for band in (*BANDS, "SCL")} for p in wanted}
+        self.tiles = {p.item_id: {band: _cog(band) for band in (*p.bands, "SCL")} for p in wanted}
         half = SUPERBLOCKS_ACROSS * 256
         self.small = {
             (p.item_id, band): np.zeros((half, half), np.uint8 if band == "SCL" else np.uint16)
             for p in wanted
-            for band in (*BANDS, "SCL")
+            for band in (*p.bands, "SCL")
         }
         self.scl_counts = {over.day: np.zeros(12, np.int64) for over in PASSES}
 
@@ -247,7 +253,7 @@ class _TileFiles:
             for product in self.products:
                 if product.over is not view.over:
                     continue
-                for number, band in enumerate(BANDS):
+                for number, band in enumerate(product.bands):
                     if pixels is None:
                         self._put_empty(product.item_id, band, row, col)
                     else:

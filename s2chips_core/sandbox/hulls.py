@@ -19,16 +19,17 @@ GRAVITY_M_S2 = 9.81
 KELVIN_HALF_ANGLE = math.asin(1 / 3)
 """Half angle of a ship's wave pattern in deep water (Kelvin)."""
 
-# Reflectance × 10000 of deck and load in B02 B03 B04 B08 B11 B12, by how it is painted.
+# Reflectance × 10000 of deck and load in `reflectance.BANDS`, by how it is painted.
 _PAINTS = (
-    (1250, 1150, 1900, 2350, 2300, 2100),  # red lead
-    (1700, 1650, 1450, 2200, 1800, 1650),  # blue
-    (2100, 2200, 2250, 2700, 2300, 2100),  # grey
-    (1500, 1750, 1700, 2450, 2250, 2000),  # green
-    (2900, 3000, 3050, 3400, 2500, 2300),  # white
+    (1250, 1150, 1900, 2350, 2300, 2100, 2050, 2200, 2300, 2350),  # red lead
+    (1700, 1650, 1450, 2200, 1800, 1650, 1650, 1900, 2100, 2150),  # blue
+    (2100, 2200, 2250, 2700, 2300, 2100, 2350, 2500, 2600, 2650),  # grey
+    (1500, 1750, 1700, 2450, 2250, 2000, 1900, 2150, 2350, 2400),  # green
+    (2900, 3000, 3050, 3400, 2500, 2300, 3150, 3250, 3350, 3300),  # white
 )
-_HOUSE = np.array([3900.0, 4000, 4050, 4500, 3000, 2700])
-_FOAM = np.array([390.0, 380, 330, 210, 50, 30])
+_HOUSE = np.array([3900.0, 4000, 4050, 4500, 3000, 2700, 4150, 4300, 4400, 4350])
+_FOAM = np.array([390.0, 380, 330, 210, 50, 30, 300, 250, 240, 180])
+_WAVES = np.array([1.0, 1.0, 0.95, 0.9, 0.3, 0.2, 0.9, 0.85, 0.85, 0.8])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,5 +132,5 @@ def wake(ship: PaintedShip, x_m: np.ndarray, y_m: np.ndarray) -> np.ndarray | No
     )
     between = _step(-arm / 12.0) * np.cos(2 * math.pi * bow / wavelength_m)
     waves = behind * vigour * np.exp(-bow / 900.0) * (85.0 * cusp + 22.0 * blurred * between)
-    added: np.ndarray = _FOAM[:, None, None] * foam + waves * np.array([1.0, 1.0, 0.95, 0.9, 0.3, 0.2])[:, None, None]
+    added: np.ndarray = _FOAM[:, None, None] * foam + waves * _WAVES[:, None, None]
     return added

@@ -13,6 +13,7 @@ import shapely
 
 from s2chips_core.overpasses.tile_grid import TILE_SIDE_M, tile_corner
 from s2chips_core.sandbox.passes import Pass, across_track_m, sensing_time, sun_position, transform
+from s2chips_core.sandbox.reflectance import BANDS, BANDS_EVERYWHERE
 
 Collection = Literal["sentinel-2-l2a", "sentinel-2-c1-l2a"]
 
@@ -21,7 +22,11 @@ _ASSETS = (
     ("blue", "B02", "Blue", 0.49, 0.098, 10),
     ("green", "B03", "Green", 0.56, 0.045, 10),
     ("red", "B04", "Red", 0.665, 0.038, 10),
+    ("rededge1", "B05", "Red Edge 1", 0.704, 0.019, 20),
+    ("rededge2", "B06", "Red Edge 2", 0.74, 0.018, 20),
+    ("rededge3", "B07", "Red Edge 3", 0.783, 0.028, 20),
     ("nir", "B08", "NIR 1", 0.842, 0.145, 10),
+    ("nir08", "B8A", "NIR 2", 0.865, 0.033, 20),
     ("swir16", "B11", "SWIR 1.6μm", 1.61, 0.143, 20),
     ("swir22", "B12", "SWIR 2.2μm", 2.19, 0.242, 20),
 )
@@ -60,6 +65,7 @@ class Product:
     sequence: int = 0
     """Earth Search's number; above 0 for a datatake that was processed again."""
     has_scl: bool = True
+    bands: tuple[str, ...] = BANDS[:BANDS_EVERYWHERE]
     published: datetime
     """When the archive got it: `created` and `updated`."""
 
@@ -172,11 +178,15 @@ def _properties(product: Product, shape: shapely.Polygon, scl_counts: Sequence[i
 def _assets(product: Product, ulx_m: int, uly_m: int, sizes: dict[str, int]) -> dict[str, Any]:
     assets: dict[str, Any] = {}
     for key, band, title, wavelength, width, gsd in _ASSETS:
+        if band not in product.bands:
+            continue
+        common_name = key.rstrip("123") if key.startswith("rededge") else key
+        said = {"name": band, "common_name": common_name, "center_wavelength": wavelength, "full_width_half_max": width}
         assets[key] = {
             "href": f"{product.item_id}/{band}.tif",
             "type": _COG,
             "title": f"{title} - {gsd}m",
-            "eo:bands": [{"name": band, "common_name": key, "center_wavelength": wavelength, "full_width_half_max": width}],
+            "eo:bands": [said],
             "gsd": gsd,
             **_grid(ulx_m, uly_m, gsd),
             # Both collections say so, also the one whose offset has been taken off.

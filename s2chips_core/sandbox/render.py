@@ -38,6 +38,8 @@ class View:
     """Those afloat, in the tile's zone."""
     texture: np.ndarray
     """Of `sea_texture`."""
+    bands: int = len(BANDS)
+    """The first so many of `BANDS` are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class Pixels:
     """One superblock of pixels."""
 
     bands: tuple[np.ndarray, ...]
-    """One int16 array a band, in the order of `BANDS`: (2048, 2048) of 10 m or (1024, 1024) of 20 m."""
+    """One int16 array a band, the first of `BANDS`: (2048, 2048) of 10 m or (1024, 1024) of 20 m."""
     scl: np.ndarray
     """uint8, shape (1024, 1024), 0 where there is no data."""
     valid_10m: np.ndarray | None
@@ -88,7 +90,7 @@ def render(view: View, ground: Ground, row: int, col: int) -> Pixels | None:
         return None
     sky = _Sky.over(view.weather, ground)
     bands = []
-    for band in range(len(BANDS)):
+    for band in range(view.bands):
         plain = reflectance.DN[:, band][ground.class_20m]
         if sky is not None:
             sky.cover(plain, band, sky.indices)
@@ -209,7 +211,7 @@ def _texture(
         np.arange(origin[0] + rows.start, origin[0] + rows.stop) % _TEXTURE_PX,
         np.arange(origin[1] + cols.start, origin[1] + cols.stop) % _TEXTURE_PX,
     )
-    for band in range(len(BANDS)):
+    for band in range(len(bands)):
         # In steps of 3, which halves what the noise takes on disk.
         added = np.rint(view.texture[band][at] * strength * np.float32(TEXTURE[band] / 3)) * 3
         _add(bands[band], band, rows, cols, added)
@@ -230,7 +232,7 @@ def _draw_ship(
     foam = hulls.wake(ship, x_m, y_m)
     clear, shadow = _light(sky, rows, cols)
     water = ~reflectance.IS_LAND[_classes(ground, rows, cols)]
-    for band in range(len(BANDS)):
+    for band in range(len(bands)):
         light = clear * (1 - (1 - SHADOW[band]) * shadow)
         added = np.zeros(cover.shape) if foam is None else foam[band] * light * water
         before = bands[band][rows, cols] if band < BANDS_10M else repeated(bands[band][_half(rows), _half(cols)])

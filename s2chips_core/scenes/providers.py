@@ -5,14 +5,14 @@ A new provider is a new entry here. Not here: reading an item (`items`), asking 
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from s2chips_core.config import Stac
 from s2chips_core.errors import ConfigError
 
-ASSET_BANDS = ("B02", "B03", "B04", "B08", "B11", "B12", "SCL")
-GSD_M = {"B02": 10, "B03": 10, "B04": 10, "B08": 10, "B11": 20, "B12": 20, "SCL": 20}
+ASSET_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12", "SCL")
+GSD_M = {band: 10 if band in ("B02", "B03", "B04", "B08") else 20 for band in ASSET_BANDS}
 """ESA's own pixel side of each band, metres."""
 
 
@@ -44,10 +44,10 @@ class Provider:
     """Items to ask for at once."""
 
 
-_COMMON_NAMES = ("blue", "green", "red", "nir", "swir16", "swir22", "scl")
+_COMMON_NAMES = ("blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir16", "swir22", "scl")
 
 
-def _keys(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+def _keys(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {band: (name,) for band, name in zip(ASSET_BANDS, names, strict=True)}
 
 

@@ -59,7 +59,7 @@ class Scene:
     footprint: dict[str, Any]
     """The data footprint: GeoJSON geometry, WGS 84 longitude/latitude, as the item has it."""
     assets: dict[str, Asset]
-    """By band: B02 B03 B04 B08 B11 B12 SCL; what the item lacks is missing."""
+    """By band, `providers.ASSET_BANDS`; what the item lacks is missing."""
     granule_metadata_href: str | None = None
     """MTD_TL.xml, where a tile's own sensing time can be read."""
 

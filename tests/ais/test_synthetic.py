@@ -153,3 +153,17 @@ def test_some_ships_are_heard_badly_and_all_are_placed_near_the_truth() -> None:
     told = placed["refusal"].isna()
     assert np.nanmedian(off_m[told]) < 10
     assert (off_m[told] < 3 * placed["position_sigma_m"][told]).mean() > 0.95
+
+
+def test_class_a_says_where_its_antenna_is_and_class_b_does_not() -> None:
+    fixes = _fixes()
+    dimensions = fixes[["to_bow_m", "to_stern_m", "to_port_m", "to_starboard_m"]]
+    class_a = fixes["ais_class"] == "A"
+    assert class_a.any()
+    assert (~class_a).any()
+    assert dimensions[class_a].notna().all().all()
+    assert dimensions[~class_a].isna().all().all()
+    told = fixes[class_a]
+    assert (told["to_bow_m"] + told["to_stern_m"] == told["length_m"]).all()
+    assert (told["to_port_m"] + told["to_starboard_m"] == told["width_m"]).all()
+    assert ((told["to_bow_m"] - told["to_stern_m"]).abs() <= 1).all(), "the middle of the ship"

@@ -4,9 +4,12 @@ import csv
 import gzip
 import io
 import zipfile
-from datetime import datetime
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -139,3 +142,45 @@ def test_a_damaged_spreadsheet_is_read_or_refused(damage: list[tuple[int, int]])
         assert "ships.xlsx" in str(error)  # noqa: PT017
     else:
         assert len(cells.rows) == len(cells.row_numbers)
+
+
+# --- Parquet
+
+
+def _parquet(**columns: object) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
+def test_parquet_gives_plain_values_with_nulls_where_there_is_nothing() -> None:
+    at = datetime(2025, 10, 27, 11, 4, 22, 123_456, tzinfo=UTC)
+    data = _parquet(
+        whole=pa.array([1, None]),
+        real=pa.array([1.5, float("nan")]),
+        money=pa.array([Decimal("1.25"), None], pa.decimal128(6, 2)),
+        text=pa.array(["a", ""]).dictionary_encode(),
+        when=pa.array([at, None], pa.timestamp("ns", tz="UTC")),
+    )
+    cells = read_cells(data, "x", lambda header: 1)
+    assert cells.header == ["whole", "real", "money", "text", "when"]
+    assert cells.rows == [[1, 1.5, 1.25, "a", at.replace(microsecond=123_000)]], "a row without content is left out"
+    assert cells.row_numbers == [2]
+    assert cells.excel_epoch is None
+
+
+@pytest.mark.parametrize("cut", [5, 40, -1])
+def test_damaged_parquet_is_refused(cut: int) -> None:
+    with pytest.raises(InputError, match="no readable Parquet file"):
+        read_cells(_parquet(a=[1, 2])[:cut], "x.parquet", lambda header: 1)
+
+
+def test_parquet_without_columns_is_no_table() -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({}), sink)
+    with pytest.raises(InputError):
+        read_cells(sink.getvalue(), "x.parquet", lambda header: 1)
+
+
+def test_the_delimiter_of_a_header_that_will_not_do_is_found_all_the_same() -> None:
+    assert read_cells(b"a;b;c\n1;2;3\n", "x", lambda header: 0).header == ["a", "b", "c"]

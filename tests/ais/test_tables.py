@@ -6,6 +6,7 @@ import io
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import openpyxl
@@ -15,9 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2chips_core import tables
+from s2chips_core.ais.snapshots import write_snapshots
+from s2chips_core.ais.synthetic import synthetic_fixes
 from s2chips_core.ais.tables import COLUMN_ALIASES, read_ais_table
-from s2chips_core.ais.targets import TARGET_SCHEMA
+from s2chips_core.ais.targets import DIMENSIONS, TARGET_SCHEMA
+from s2chips_core.config import AisColumn
 from s2chips_core.errors import InputError
+from s2chips_core.overpasses.tile_grid import tile_area
+from s2chips_core.storage import LocalStorage
 
 NOW = datetime(2026, 3, 30, 12, 0, 0, 500_000, tzinfo=UTC)
 
@@ -259,7 +265,7 @@ def test_every_alias_is_read_and_the_contracts_name_wins(column: str, alias: str
     values = {"mmsi": "244660123", "lat": "1", "lon": "2"} | {column: "11"}
     values["overpass_time"] = values["captured_time"] = "2025-10-27T10:27:00"
     cells = {k: v for k, v in values.items() if k in ("mmsi", "lat", "lon", column)}
-    value = "27/10/2025 10:27:00" if alias == "# timestamp" else cells[column]
+    value = {"# timestamp": "27/10/2025 10:27:00", "timestampexternal": "1761560820000"}.get(alias, cells[column])
     renamed = {(alias if k == column else k): (value if k == column else v) for k, v in cells.items()}
     both = {alias: "77"} | cells
     by_name = _read(_csv(list(cells), list(cells.values())))
@@ -374,3 +380,158 @@ def test_a_real_csv_saved_from_a_spreadsheet_reads_the_same(shared_data: Path) -
     rows = list(csv.reader(io.StringIO(data.decode(), newline="")))
     by_csv = _read(gzip.compress(data), "ais.csv.gz")
     pd.testing.assert_frame_equal(_read(_xlsx(*[list(row) for row in rows]), "ais.xlsx"), by_csv)
+
+
+REAL_TABLES = {
+    # file: (MMSI, latitude, longitude) as its own header has them
+    "ais/dma_aisdk_20260426_first20000.csv.gz": ("MMSI", "Latitude", "Longitude"),
+    "ais/positions_dma_20260426.parquet": ("mmsi", "lat", "lon"),
+    "ais/positions_digitraffic_20250228.parquet": ("mmsi", "lat", "lon"),
+    "ais/marinecadastre_20230111_first1000.csv": ("MMSI", "LAT", "LON"),
+    "ais/aisstream/snapshot_20260330.csv": ("mmsi", "lat", "lon"),
+}
+
+
+def _raw(file: Path) -> pd.DataFrame:
+    return pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
+
+
+def _counted_by_pandas(mmsi: "pd.Series[int]", lat: "pd.Series[float]", lon: "pd.Series[float]") -> dict[str, int]:
+    """Rows by what is wrong with them, by the ranges of ITU-R M.585-9 and of latitude; a row may have two faults."""
+    text = mmsi.map("{:09d}".format)
+    faults = {
+        "base station": text.str.startswith("00") & (mmsi >= 1_000_000),
+        "group of ships": text.str.match("0[1-9]"),
+        "aid to navigation": text.str.startswith("99"),
+        "handheld radio": text.str.startswith("8"),
+        "no ship's number": (~text.str[:3].astype(int).between(201, 775) & ~text.str.match("0|8|99")) | (mmsi < 1_000_000),
+        "lat is missing": lat.isna(),
+        "lon is missing": lon.isna(),
+        "does not know": lat.eq(91) | lon.eq(181),
+    }
+    bad = pd.DataFrame(faults).any(axis=1)
+    return {name: int(found.sum()) for name, found in faults.items()} | {"good": int((~bad).sum())}
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(("path", "titles"), REAL_TABLES.items())
+def test_real_tables_count_as_pandas_counts_them(shared_data: Path, path: str, titles: tuple[str, str, str]) -> None:
+    file = shared_data / path
+    raw = _raw(file)
+    expected = _counted_by_pandas(*(raw[title] for title in titles))
+    targets = _read(file.read_bytes(), file.name)
+    reasons = targets["invalid_reason"].fillna("")
+    told = {name: int(reasons.str.contains(name, regex=False).sum()) for name in expected if name != "good"}
+    assert told | {"good": int((reasons == "").sum())} == expected
+    assert len(targets) == len(raw)
+    assert expected["good"] > 0
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("path", REAL_TABLES)
+def test_real_tables_under_titles_that_nobody_knows_read_the_same_once_they_are_named(shared_data: Path, path: str) -> None:
+    """Every title is replaced; the mapping brings them back."""
+    file = shared_data / path
+    titles = list(_raw(file).columns)
+    known = {alias: name for name, aliases in COLUMN_ALIASES.items() for alias in (name, *aliases)}
+    strange = {title: f"Spalte {n}: {title[::-1]}" for n, title in enumerate(titles)}
+    named = {known[t.strip().lower()]: strange[t] for t in titles if t.strip().lower() in known}
+    # How times are written is known by the title of the column.
+    strange |= {t: t for t in titles if t == "# Timestamp"}
+    named |= {known[t.lower()]: t for t in titles if t == "# Timestamp"}
+    if file.suffix == ".parquet":
+        sink = io.BytesIO()
+        pd.read_parquet(file).rename(columns=strange).to_parquet(sink)
+        data = sink.getvalue()
+    else:
+        data = pd.read_csv(file, dtype=str, keep_default_na=False).rename(columns=strange).to_csv(index=False).encode()
+    renamed = read_ais_table(data, "renamed", now=NOW, source_id="file-abc", named=named)
+    pd.testing.assert_frame_equal(renamed, _read(file.read_bytes(), file.name))
+    with pytest.raises(InputError, match=r"named in ais\.columns"):
+        _read(data, "renamed")
+
+
+@pytest.mark.shared_data
+def test_the_danish_table_is_the_same_as_csv_and_as_parquet(shared_data: Path) -> None:
+    by_csv = _read((shared_data / "ais/dma_aisdk_20260426_first20000.csv.gz").read_bytes())
+    by_parquet = _read((shared_data / "ais/positions_dma_20260426.parquet").read_bytes())
+    # The Parquet file has no columns for the dimensions A to D.
+    pd.testing.assert_frame_equal(by_csv.drop(columns=list(DIMENSIONS)), by_parquet.drop(columns=list(DIMENSIONS)))
+    assert by_csv["to_bow_m"].notna().sum() > 2000
+    assert by_parquet["to_bow_m"].isna().all()
+
+
+# --- columns that a user names
+
+
+NAMED = {"mmsi": "Schiff", "lat": "Breite", "lon": "Länge", "overpass_time": "Seen at"}
+
+
+def _named(text: str, named: dict[str, str]) -> pd.DataFrame:
+    return read_ais_table(text.encode(), "boats.csv", now=NOW, source_id="file-abc", named=named)
+
+
+def test_a_user_names_the_columns() -> None:
+    plain = _read("mmsi,lat,lon,overpass_time\n244660123,36,-5,2025-10-27T10:27:00Z\n")
+    for header in ("Schiff,Breite,Länge,Seen at", " SCHIFF ,breite, länge,seen AT", "Schiff;Breite;Länge;Seen at"):
+        delimiter = ";" if ";" in header else ","
+        row = delimiter.join(("244660123", "36", "-5", "2025-10-27T10:27:00Z"))
+        pd.testing.assert_frame_equal(_named(f"{header}\n{row}\n", NAMED), plain)
+
+
+def test_a_named_column_wins_over_titles_that_are_known() -> None:
+    text = "mmsi,lat,lon,time,Seen at\n244660123,36,-5,2020-01-01T00:00:00Z,2025-10-27T10:27:00Z\n"
+    assert _named(text, {"overpass_time": "Seen at"})["ais_time"][0] == pd.Timestamp("2025-10-27T10:27:00Z")
+
+
+def test_a_named_column_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(InputError) as error:
+        _named("Schiff;Breite;Länge;Gesehen\n1;2;3;4\n", NAMED)
+    said = str(error.value)
+    assert "boats.csv: ais.columns.overpass_time: got 'Seen at'" in said
+    assert "['Schiff', 'Breite', 'Länge', 'Gesehen']" in said
+    with pytest.raises(InputError, match=r"ais\.columns\.lat: got 'Breite'.*'mmsi', 'lat', 'lon'"):
+        _named("mmsi,lat,lon\n1,2,3\n", {"lat": "Breite"})
+
+
+def test_a_named_column_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="two columns for lat"):
+        _named("mmsi,Breite,breite,lon\n1,2,3,4\n", {"lat": "Breite"})
+
+
+def test_every_column_that_can_be_named_is_one_of_the_settings() -> None:
+    assert get_args(AisColumn) == tuple(COLUMN_ALIASES)
+
+
+def test_a_parquet_snapshot_of_this_project_reads_as_its_workbook(storage: LocalStorage) -> None:
+    """The positions of a capture can be chipped as a file: in both forms they are the same."""
+    passed = datetime(2025, 10, 27, 11, 4, 22, 123_000, tzinfo=UTC)
+    fixes = synthetic_fixes("30STF", tile_area("30STF", 0.1), passed, ships=5, seed=1, window_min=5)
+    keys = write_snapshots(storage, passed.date(), fixes, metadata={})
+    by_suffix = {key.rpartition(".")[2]: _read(storage.get(key)) for key in keys}
+    assert set(by_suffix) == {"parquet", "xlsx"}
+    parquet, xlsx = by_suffix["parquet"], by_suffix["xlsx"]
+    assert (parquet["ais_time"] == fixes["time"]).all()
+    assert (parquet["overpass_time"] == pd.Timestamp(passed)).all()
+    assert (parquet["ais_source"] == "synthetic").all()
+    pd.testing.assert_frame_equal(parquet, xlsx)
+
+
+def test_the_antennas_place_is_read_from_four_columns() -> None:
+    text = "mmsi,lat,lon,Size A,Size B,to_port,to_starboard_m\n244660123,36,-5.5,77,13,0,14\n244660124,36,-5.5,-1,x,,nan\n"
+    targets = _read(text.encode())
+    dimensions = targets[["to_bow_m", "to_stern_m", "to_port_m", "to_starboard_m"]].to_numpy()
+    np.testing.assert_array_equal(dimensions[0], [77.0, 13.0, 0.0, 14.0])
+    assert np.isnan(dimensions[1]).all()
+    assert targets["invalid_reason"].isna().all()
+
+
+@pytest.mark.shared_data
+def test_danish_dimensions_add_up_to_length_and_width(shared_data: Path) -> None:
+    file = shared_data / "ais/dma_aisdk_20260426_first20000.csv.gz"
+    targets = _read(file.read_bytes(), file.name)
+    told = targets[targets["to_bow_m"].notna() & targets["to_starboard_m"].notna()]
+    assert len(told) > 2_000
+    lengthwise = (told["to_bow_m"] + told["to_stern_m"] == told["length_m"]).mean()
+    across = (told["to_port_m"] + told["to_starboard_m"] == told["width_m"]).mean()
+    assert min(lengthwise, across) > 0.98

@@ -52,6 +52,12 @@ def test_the_fix_nearest_to_the_overpass_is_the_target() -> None:
     assert not row["time_inferred"]
 
 
+def test_the_antennas_place_is_the_last_that_was_said() -> None:
+    place = {"to_bow_m": 80.0, "to_stern_m": 20.0, "to_port_m": 5.0, "to_starboard_m": 15.0}
+    row = _targets(_fix(-200, to_bow_m=1.0), _fix(-100, **place), _fix(0)).iloc[0]
+    assert {name: row[name] for name in place} == place
+
+
 def test_name_and_size_are_the_last_that_were_said() -> None:
     row = _targets(
         _fix(-200, ship_name="OLD", length_m=100.0),

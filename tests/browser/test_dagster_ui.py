@@ -29,7 +29,10 @@ from tests.browser.conftest import PageLog
 pytestmark = pytest.mark.browser
 
 REPOSITORY = Path(__file__).parents[2]
-ASSETS = ("overpass_plan", "ais_snapshots", "scene_matches", "chips", "daily_geojson", "tiles_index", "daily_report")
+ASSETS = (
+    *("overpass_plan", "ais_snapshots", "scene_matches", "chips", "daily_geojson", "daily_report"),
+    *("tiles_index", "dataset_report"),
+)
 DAY = DEMO_DAYS[0]
 START_MOST_S = 90.0
 

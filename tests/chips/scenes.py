@@ -17,16 +17,20 @@ from tests.chips.rasters import ULX_M, ULY_M, asset_of, make_cog
 
 SIDE_PX = 1000
 BANDS_10 = ("B02", "B03", "B04", "B08")
-BANDS_20 = ("B11", "B12", "SCL")
+RED_EDGE = ("B05", "B06", "B07", "B8A")
+BANDS_20 = ("B11", "B12", "SCL", *RED_EDGE)
 WATER, CLOUD, BARE = 6, 9, 5
 
 
-def make_pixels(seed: int = 5) -> dict[str, np.ndarray]:
+def make_pixels(seed: int = 5, *, red_edge: bool = False) -> dict[str, np.ndarray]:
     """Digital numbers without the offset: sea in the west, land from column 700 on, no data in the last 100 rows,
     thick cloud around row 200, column 200."""
     random = np.random.default_rng(seed)
     sea = {"B02": 500, "B03": 450, "B04": 300, "B08": 150, "B11": 90, "B12": 70}
     land = {"B02": 700, "B03": 900, "B04": 1000, "B08": 2500, "B11": 2200, "B12": 1500}
+    if red_edge:
+        sea |= {"B05": 250, "B06": 200, "B07": 190, "B8A": 140}
+        land |= {"B05": 1300, "B06": 2000, "B07": 2300, "B8A": 2600}
     pixels = {}
     for band in sea:
         n = SIDE_PX if band in BANDS_10 else SIDE_PX // 2

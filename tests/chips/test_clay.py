@@ -22,6 +22,7 @@ from s2chips_core.chips.clay import (
     normalise,
     waves_um,
 )
+from s2chips_core.config import CLAY10
 from s2chips_core.errors import InputError
 
 # Facts of `sentinel-2-l2a` as Clay's configs/metadata.yaml holds them, by its names of the bands.
@@ -60,6 +61,7 @@ def random_dn(bands: int, seed: int = 1) -> np.ndarray:
 
 def test_the_table_is_clay_s() -> None:
     assert [COMMON_NAMES[band] for band in CLAY_BANDS] == CLAY_METADATA["band_order"]
+    assert tuple(CLAY_BANDS) == CLAY10
     for band, known in CLAY_BANDS.items():
         said = tuple(CLAY_METADATA[what][COMMON_NAMES[band]] for what in ("mean", "std", "wavelength"))
         assert (known.mean_dn, known.std_dn, known.wave_um) == said

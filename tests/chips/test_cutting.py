@@ -25,7 +25,16 @@ from s2chips_core.scenes.providers import PROVIDERS, collection_profile
 from s2chips_core.scenes.scene import Scene
 from tests.chips.range_server import RangeServer, serving
 from tests.chips.rasters import ULX_M, ULY_M, asset_of, make_cog
-from tests.chips.scenes import expected_chip, make_files, make_pixels, make_scene, make_settings, request_at, with_offset
+from tests.chips.scenes import (
+    expected_chip,
+    make_files,
+    make_pixels,
+    make_scene,
+    make_settings,
+    padded_window,
+    request_at,
+    with_offset,
+)
 
 PIXELS = make_pixels()
 FILES = make_files(PIXELS)
@@ -87,6 +96,47 @@ def test_chips_are_the_right_pixels_in_the_right_place(server: RangeServer, size
         assert (numbers.qa_cloud_frac, numbers.qa_land_frac, numbers.qa_nodata_frac) == (0.0, 0.0, 0.0)
         assert numbers.qa_water_frac == 1.0
         assert numbers.valid_px == 64 * 64
+
+
+@pytest.mark.parametrize("method", ["bicubic", "nearest"])
+def test_clay10_is_the_ten_bands_in_clays_order(method: str) -> None:
+    """Against GDAL's warper and numpy, with the offset in the pixels and without."""
+    pixels = make_pixels(red_edge=True)
+    order = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
+    # What the other keys say is not looked at.
+    tiling = {"band_profile": "clay10", "include_swir": True, "resample": method}
+    settings = make_settings(tiling=tiling, gate={"enabled": False})
+    places = [*SEA, (690, 820)]
+    for stored, flag, offset_dn in ((pixels, True, 0), (with_offset(pixels), False, -1000)):
+        with serving(make_files(stored)) as server:
+            scene = make_scene(server, stored, boa_offset_flag=flag)
+            chips = only_chips(cut(server, scene, [request_at(*place) for place in places], settings))
+        for (col, row), chip in zip(places, chips, strict=True):
+            assert (chip.bands, chip.boa_offset_dn) == (order, offset_dn)
+            for layer, band in zip(chip.reflectance, order, strict=True):
+                expected = expected_band(pixels, band, col, row, method)
+                if band in ("B02", "B03", "B04", "B08") or method == "nearest":
+                    np.testing.assert_array_equal(layer, expected)
+                else:
+                    np.testing.assert_array_equal(layer == 0, expected == 0)
+                    np.testing.assert_allclose(layer, expected, rtol=2.0**-22, atol=0)
+
+
+def expected_band(pixels: dict[str, np.ndarray], band: str, col: int, row: int, method: str) -> np.ndarray:
+    if method == "nearest" and band not in ("B02", "B03", "B04", "B08"):
+        pixels = {**pixels, band: pixels[band].repeat(2, axis=0).repeat(2, axis=1)}
+        dn = padded_window(pixels[band], row - 128, col - 128, 256)
+        return np.where(dn == 0, np.float32(0), dn.astype(np.float32) / np.float32(10_000))
+    return expected_chip(pixels, (band,), col, row)[0]
+
+
+def test_clay10_of_a_scene_without_red_edge_says_which_are_missing(server: RangeServer) -> None:
+    settings = make_settings(tiling={"band_profile": "clay10"})
+    [answer] = cut(server, make_scene(server, PIXELS), [request_at(450, 450)], settings)
+    assert isinstance(answer, Refusal)
+    assert answer.reason == "missing_asset"
+    assert answer.detail == "scene S2B_32VPH_20251027_0_L2A lists no B05, B06, B07, B8A"
+    assert not server.asked
 
 
 @pytest.mark.parametrize("col", [0, 1, 127, 128, 871, 872, 999, -128, -129])

@@ -58,7 +58,7 @@ class DayRun(Dataset):
 
     def metadata(self, asset: str) -> Mapping[str, Any]:
         """What the materialisation of an asset shows, plain values."""
-        result = self.index_result if asset == "tiles_index" else self.result
+        result = self.index_result if asset in ("tiles_index", "dataset_report") else self.result
         [event] = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(asset)]
         return {name: value.value for name, value in event.materialization.metadata.items()}
 

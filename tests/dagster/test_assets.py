@@ -2,6 +2,7 @@
 
 import base64
 import io
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -33,12 +34,29 @@ SHOWN = {
         "snapshots",
         "path",
     },
-    "scene_matches": {"targets", "matched", "statuses", "scenes", "requests", "path", "preview"},
-    "chips": {"chips", "outcomes", "contact_sheet", "chips_per_second", "requests", "bytes", "path", "preview"},
+    "scene_matches": {"targets", "matched", "match_rate", "statuses", "scenes", "requests", "path", "preview"},
+    "chips": {
+        *("chips", "outcomes", "contact_sheet", "chips_per_second", "requests", "bytes", "path", "preview"),
+        *("pass_rate", "gate_pass_rate"),
+    },
     "daily_geojson": {"footprints", "days", "path"},
     "tiles_index": {"chips", "parts", "path"},
-    "daily_report": {"page", "outcomes"},
+    "daily_report": {"page", "outcomes", "targets", "chips", "pass_rate"},
+    "dataset_report": {"page", "chips", "days", "targets", "pass_rate", "bytes", "vessels_in_more_than_one_split"},
 }
+
+
+PLOTTED = {
+    "overpass_plan": {"overpasses", "tiles"},
+    "ais_snapshots": {"fixes", "ships", "recorded", "missed"},
+    "scene_matches": {"targets", "matched", "match_rate", "scenes", "requests"},
+    "chips": {"chips", "targets", "pass_rate", "gate_pass_rate", "chips_per_second", "requests", "bytes"},
+    "daily_geojson": {"footprints"},
+    "tiles_index": {"chips", "parts"},
+    "daily_report": {"targets", "chips", "pass_rate"},
+    "dataset_report": {"chips", "days", "targets", "pass_rate", "bytes"},
+}
+"""What the UI plots over partitions or over time."""
 
 
 def outcomes_of(dataset: Dataset) -> pd.DataFrame:
@@ -55,10 +73,21 @@ def test_each_materialisation_shows_what_it_made(day_run: DayRun, asset: str) ->
             assert day_run.storage.root.joinpath(shown[name]).exists()
 
 
+@pytest.mark.parametrize("asset", PLOTTED)
+def test_what_the_ui_plots_is_a_number(day_run: DayRun, asset: str) -> None:
+    assert set(PLOTTED) == set(SHOWN)
+    shown = day_run.metadata(asset)
+    for name in PLOTTED[asset] | {"seconds"}:
+        assert isinstance(shown[name], int | float), name
+        assert not isinstance(shown[name], bool)
+    for name in ("pass_rate", "gate_pass_rate", "match_rate"):
+        assert 0 <= shown.get(name, 0) <= 1
+
+
 def test_each_partitioned_asset_is_materialised_for_its_day(day_run: DayRun) -> None:
     events = day_run.result.get_asset_materialization_events()
     assert [e.asset_key.to_user_string() for e in events][:4] == ["overpass_plan", "ais_snapshots", "scene_matches", "chips"]
-    assert {e.asset_key.to_user_string() for e in events} == set(SHOWN) - {"tiles_index"}
+    assert {e.asset_key.to_user_string() for e in events} == set(SHOWN) - {"tiles_index", "dataset_report"}
     assert {e.partition for e in events} == {DAY.isoformat()}
 
 
@@ -177,3 +206,22 @@ def test_the_index_is_made_by_one_run_at_a_time_and_after_a_backfill(day_run: Da
     node = day_run.definitions.resolve_asset_graph().get(dg.AssetKey("tiles_index"))
     assert node.pools == {"tiles_index"}
     assert node.automation_condition is not None
+
+
+def test_index_and_page_are_made_once_after_days_and_not_again(day_run: DayRun) -> None:
+    made = {dg.AssetKey("tiles_index"), dg.AssetKey("dataset_report")}
+    selection = dg.AssetSelection.assets(*made)
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def requested(cursor: Any = None) -> tuple[set[dg.AssetKey], Any]:
+            told = dg.evaluate_automation_conditions(day_run.definitions, instance, asset_selection=selection, cursor=cursor)
+            return {key for key in made if told.get_num_requested(key)}, told.cursor
+
+        nothing, cursor = requested()
+        assert nothing == set()
+        for asset in ("chips", "daily_report"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=DAY.isoformat()))
+        first, cursor = requested(cursor)
+        assert first == made
+        assert day_run.execute("index_tiles", day=None, instance=instance).success
+        assert requested(cursor)[0] == set()

@@ -11,7 +11,8 @@ from s2chips_core.errors import ConfigError
 from s2chips_dagster.definitions import build_definitions
 
 REPOSITORY = Path(__file__).parents[2]
-ASSETS = ["overpass_plan", "ais_snapshots", "scene_matches", "chips", "daily_geojson", "tiles_index", "daily_report"]
+OF_A_DAY = ["overpass_plan", "ais_snapshots", "scene_matches", "chips", "daily_geojson", "daily_report"]
+ASSETS = [*OF_A_DAY, "tiles_index", "dataset_report"]
 JOBS = {"plan_overpasses", "capture_ais", "chip_day", "run_day", "chip_from_ais_file", "index_tiles"}
 
 
@@ -64,7 +65,7 @@ def test_daily_partitions_of_utc_with_today(definitions: dg.Definitions) -> None
     graph = definitions.resolve_asset_graph()
     for name in ASSETS:
         partitions = graph.get(dg.AssetKey(name)).partitions_def
-        if name == "tiles_index":
+        if name not in OF_A_DAY:
             assert partitions is None
             continue
         assert isinstance(partitions, dg.DailyPartitionsDefinition)
@@ -75,7 +76,7 @@ def test_daily_partitions_of_utc_with_today(definitions: dg.Definitions) -> None
 
 def test_every_table_and_the_chips_are_checked(definitions: dg.Definitions) -> None:
     keys = definitions.resolve_asset_graph().asset_check_keys
-    assert {key.asset_key.to_user_string() for key in keys} == set(ASSETS) - {"daily_report"}
+    assert {key.asset_key.to_user_string() for key in keys} == set(ASSETS) - {"daily_report", "dataset_report"}
     assert {"schema", "outcomes_cover_targets", "unique_ids", "not_clipped_low", "no_synthetic_in_real"} <= {
         key.name for key in keys if key.asset_key.to_user_string() == "chips"
     }
@@ -88,7 +89,9 @@ def test_run_config_shows_the_values_of_the_file(definitions: dg.Definitions) ->
     gate = chips["gate"].config_type.fields
     assert gate["max_cloud_center_frac"].default_value == 0.05
     assert "cloud" in gate["max_cloud_center_frac"].description
-    assert chips["tiling"].config_type.fields["include_swir"].default_value is False
+    tiling = chips["tiling"].config_type.fields
+    assert (tiling["include_swir"].default_value, tiling["band_profile"].default_value) == (False, "core")
+    assert "ten bands of the Clay model (B02 B03 B04 B05 B06 B07 B08 B8A B11 B12)" in tiling["band_profile"].description
 
 
 def test_a_wrong_file_is_refused_with_its_key(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_every_row_has_an_outcome_and_every_day_a_materialisation(
     assert chips[DAY.isoformat()]["chips"].value == 4
     assert "contact_sheet" in chips[DAY.isoformat()]
     index = tables.read_table(dataset.storage, layout.tiles_index(), INDEX_SCHEMA)
-    assert dg.AssetKey("tiles_index") in {e.asset_key for e in events}
+    assert {dg.AssetKey("tiles_index"), dg.AssetKey("dataset_report")} <= {e.asset_key for e in events}
     assert len(index) == int((outcomes["outcome"] == "chipped").sum())
     assert set(index["ais_source"]) == {"file"}
     assert set(index["position_method"]) == {"as_reported"}

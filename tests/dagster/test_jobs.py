@@ -12,7 +12,7 @@ JOBS = {
     "capture_ais": {"ais_snapshots"},
     "chip_day": {"scene_matches", "chips", "daily_geojson", "daily_report"},
     "run_day": {"overpass_plan", "ais_snapshots", "scene_matches", "chips", "daily_geojson", "daily_report"},
-    "index_tiles": {"tiles_index"},
+    "index_tiles": {"tiles_index", "dataset_report"},
 }
 
 

@@ -61,3 +61,7 @@ def test_progress_is_logged_at_most_every_so_often(caplog: pytest.LogCaptureFixt
             lively(f"lively {n}")
     assert sum("lively" in line for line in caplog.messages) == 5
     assert [line for line in caplog.messages if "quiet" in line] == ["quiet 0"], "the first at once, the others too soon"
+
+
+def test_a_rate_of_nothing_is_nothing() -> None:
+    assert (metadata.rate(1, 3), metadata.rate(0, 0), metadata.rate(4, 4)) == (0.3333, 0.0, 1.0)

@@ -38,6 +38,15 @@ def test_a_value_of_the_run_replaces_the_file_and_is_checked() -> None:
         SETTINGS.override(run_config.overrides(wrong))
 
 
+def test_the_band_profile_is_one_of_two() -> None:
+    made = run_config.run_config("Chipping", SETTINGS, run_config.CHIPPING)
+    tiling = type(made().tiling)  # type: ignore[attr-defined]
+    chosen = SETTINGS.override(run_config.overrides(made(tiling=tiling(band_profile="clay10"))))
+    assert len(chosen.tiling.bands) == 10
+    with pytest.raises(ConfigError, match=r"run config: tiling\.band_profile: got 'clay11', expected 'core' or 'clay10'"):
+        SETTINGS.override({"tiling": {"band_profile": "clay11"}})
+
+
 AT = datetime(2025, 10, 27, 11, tzinfo=UTC)
 
 

@@ -90,7 +90,7 @@ def test_print_day_tells_counts_and_places(day_run: DayRun, home: Path, capsys: 
         assert f"{count} {name}" in lines[0]
     for line in lines[1:]:
         assert Path(line.split(": ", 1)[1]).is_file()
-    assert len(lines) == 4
+    assert len(lines) == 5
 
 
 @pytest.fixture

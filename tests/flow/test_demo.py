@@ -2,6 +2,9 @@
 
 import io
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import rasterio.features
+import shapely
 
 from s2chips_core import layout, tables
+from s2chips_core.index.labels import LABEL_SCHEMA
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW
 from s2chips_core.sandbox.server import Served, serve
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_dagster.runs import Runs
-from tests.flow.conftest import MakeRuns
+from tests.flow.conftest import REPOSITORY, MakeRuns
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +67,8 @@ def test_two_days(archive: Served, make_runs: MakeRuns) -> None:
 
     check_files(runs, index)
     check_ships_are_where_they_should_be(runs, index)
+    check_the_worked_example_trains(runs)
+    check_labels_lie_on_ships(runs, index)
     check_again_costs_nothing(runs, archive)
     check_changed_config_leaves_no_orphans(runs, archive, index)
 
@@ -101,6 +109,36 @@ def check_ships_are_where_they_should_be(runs: Runs, index: pd.DataFrame) -> Non
         offsets.append(np.hypot(at_row - 32, at_col - 32) * 10)
     assert np.median(offsets) < 60, offsets
     assert np.mean(np.array(offsets) < 250) > 0.8, offsets
+
+
+def check_the_worked_example_trains(runs: Runs) -> None:
+    """From `tiles.parquet` to a batch, as the documents tell it."""
+    script = REPOSITORY / "examples" / "train_batch.py"
+    done = subprocess.run([sys.executable, script, runs.storage.root], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = re.search(r"loss on train: ([\d.]+) in the first epoch, ([\d.]+) in the last", done.stdout)
+    assert told is not None, done.stdout
+    assert float(told[2]) < float(told[1])
+    assert "first batch: (8, 6, 256, 256) of B02 B03 B04 B08 B11 B12" in done.stdout
+    assert len(re.findall(r"^(?:train|val|test): \d+ of \d+ told right$", done.stdout, re.MULTILINE)) == 3
+
+
+def check_labels_lie_on_ships(runs: Runs, index: pd.DataFrame) -> None:
+    """The boxes of ships over 60 m, burnt by rasterio, are bright: a hull reflects ten times what water does."""
+    labels = tables.concat(
+        [tables.read_table(runs.storage, layout.daily_labels(day), LABEL_SCHEMA) for day in DEMO_DAYS], LABEL_SCHEMA
+    )
+    assert len(labels) == index["vessels"].sum() > len(index)
+    assert set(labels.loc[labels["is_target"], "chip_id"]) == set(index["chip_id"])
+    bright = []
+    for label in labels[labels["box"].notna() & (labels["length_m"] > 60) & ~labels["truncated"]].itertuples():
+        with rasterio.open(runs.storage.url(label.path)) as chip:
+            nir = chip.read(4)
+        burnt = rasterio.features.rasterize([shapely.Polygon(np.reshape(label.box, (4, 2)))], out_shape=nir.shape)
+        bright.append(nir[burnt == 1].mean() > 5 * np.median(nir[nir > 0]))
+    assert len(bright) >= 15
+    assert np.mean(bright) >= 0.9, bright
+    assert (index["confirmation"] == "confirmed").mean() >= 0.9
 
 
 def check_again_costs_nothing(runs: Runs, archive: Served) -> None:

@@ -18,6 +18,7 @@ from s2chips_core.index.labels import LABEL_SCHEMA
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.sandbox.server import serve
+from s2chips_dagster import cli
 from s2chips_dagster.runs import Runs
 from tests.flow.conftest import MakeRuns
 
@@ -56,6 +57,8 @@ def both(shared_data: Path, make_runs: MakeRuns) -> dict[str, tuple[Runs, pd.Dat
                 gate={"max_nodata_frac": 1.0},
             )
             made[collection] = (runs, *chip_table(runs, folder / "ais.csv"))
+            # Real pixels come again bit for bit, with the offset and without.
+            assert cli.main(["recut", "--check", "8", "--config", str(runs.storage.root.with_suffix(".yaml"))]) == 0
     return made
 
 

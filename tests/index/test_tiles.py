@@ -18,7 +18,7 @@ from s2chips_core.index import tiles
 from s2chips_core.index.commit import commit_source
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.records import INDEX_SCHEMA
-from s2chips_core.index.tiles import build_tiles_index
+from s2chips_core.index.tiles import build_tiles_index, read_head
 from s2chips_core.storage import LocalStorage
 from tests.index.chips import DAY, commit_chips, index_of, scenes_of_days
 
@@ -47,6 +47,20 @@ def test_one_row_per_chip_in_order(dataset: LocalStorage) -> None:
     first = dataset.get(layout.tiles_index())
     build_tiles_index(dataset)
     assert dataset.get(layout.tiles_index()) == first
+
+
+def test_the_head_is_the_first_rows_without_geometry(dataset: LocalStorage) -> None:
+    build_tiles_index(dataset)
+    whole = tables.read_table(dataset, layout.tiles_index(), INDEX_SCHEMA)
+    for rows in (3, 100):
+        head = read_head(dataset, rows)
+        assert head["chip_id"].tolist() == whole["chip_id"].head(rows).tolist()
+        assert set(whole) - set(head) == {"geometry", "bbox"}
+
+
+def test_the_head_of_an_empty_index_is_empty(storage: LocalStorage) -> None:
+    build_tiles_index(storage)
+    assert read_head(storage, 5).empty
 
 
 def test_the_geo_metadata(dataset: LocalStorage) -> None:

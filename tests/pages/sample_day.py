@@ -244,6 +244,7 @@ def make_day(
                 "fingerprint": "f",
                 "created_at": GENERATED_AT,
                 "software_version": "0.1.0",
+                "scene_snapshot": "provenance/scenes/S2B_30STF_20251027_0_L2A-0123456789abcdef.json",
                 "config_hash": SETTINGS.config_hash,
                 "bbox": dict(zip(("xmin", "ymin", "xmax", "ymax"), shape.bounds, strict=True)),
                 "geometry": shape.wkb,

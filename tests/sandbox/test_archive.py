@@ -1,3 +1,4 @@
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -133,6 +134,24 @@ def test_scl_is_consistent_with_the_pixels(items: Items, sandbox_archive: Path) 
     assert (ndwi[bare] < 0.05).mean() > 0.98
     assert (nir[cloud] > 3_500).mean() > 0.98
     assert nir[scl == 3].mean() < nir[(scl > 3) & (scl < 7)].mean()
+
+
+def test_red_edge_lies_between_red_and_near_infrared(items: Items, sandbox_archive: Path) -> None:
+    item, window = items["S2C_30STE_20251027_0_L2A"], Window(0, 0, 5490, 5490)
+    scl = _read(sandbox_archive, item, "scl", window)
+    red, nir = (
+        _read(sandbox_archive, item, key, Window(0, 0, 10980, 10980))[::2, ::2].astype(int) for key in ("red", "nir")
+    )
+    edge = [_read(sandbox_archive, item, f"rededge{n}", window).astype(int) for n in (1, 2, 3)]
+    narrow = _read(sandbox_archive, item, "nir08", window).astype(int)
+    plants, water = scl == 4, scl == 6
+    assert plants.any()
+    for lower, higher in itertools.pairwise([red, *edge, narrow]):
+        assert (lower[plants] < higher[plants]).mean() > 0.98
+    assert np.abs(narrow - nir)[plants].mean() < 0.1 * nir[plants].mean()
+    for band in (*edge, narrow):
+        assert np.percentile(band[water], 90) < 300
+        assert (band > 0).all()
 
 
 def test_the_same_ground_in_two_zones(items: Items, sandbox_archive: Path) -> None:

@@ -56,6 +56,8 @@ def test_what_makes_real_archives_awkward_is_there(items: Items) -> None:
     assert first["properties"]["s2:datatake_id"][:-5] == second["properties"]["s2:datatake_id"][:-5]
     assert first["properties"]["s2:processing_baseline"] < second["properties"]["s2:processing_baseline"]
     assert {i for i, item in items.items() if "scl" not in item["assets"]} == {"S2C_29SQV_20251027_0_L2A"}
+    for key in ("rededge1", "rededge2", "rededge3", "nir08"):
+        assert {i for i, item in items.items() if key in item["assets"]} == {i for i in items if i.startswith("S2C_")}
     assert {i for i, item in items.items() if item["properties"]["created"] > "2025-10-29T12"} == {
         "S2C_30SUE_20251027_0_L2A"
     }

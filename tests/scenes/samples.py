@@ -20,6 +20,9 @@ from s2chips_core.scenes.scene import Asset, Scene
 
 SENSED = datetime(2025, 7, 31, 10, 36, 41, 24_000, tzinfo=UTC)
 NOW = SENSED + timedelta(days=5)
+_GSD_M = dict.fromkeys(("B02", "B03", "B04", "B08"), 10) | dict.fromkeys(
+    ("B05", "B06", "B07", "B8A", "B11", "B12", "SCL"), 20
+)
 
 
 def settings(**sections: dict[str, Any]) -> Settings:
@@ -52,7 +55,7 @@ def scene(tile: str = "32VPH", *, data_width_m: float = TILE_SIDE_M, data_from_m
             rows=TILE_SIDE_M // gsd_m,
             cols=TILE_SIDE_M // gsd_m,
         )
-        for band, gsd_m in {"B02": 10, "B03": 10, "B04": 10, "B08": 10, "B11": 20, "B12": 20, "SCL": 20}.items()
+        for band, gsd_m in _GSD_M.items()
     }
     base = Scene(
         scene_id=f"S2A_{tile}_20250731_0_L2A",
@@ -135,7 +138,8 @@ def item(number: int = 0, **properties: Any) -> dict[str, Any]:
     """An item in the shape of Earth Search's `sentinel-2-l2a`."""
     lon, lat = -5.5 + 0.001 * number, 36.0
     corners = [[lon, lat], [lon + 1, lat], [lon + 1, lat + 1], [lon, lat + 1], [lon, lat]]
-    keys = {"blue": 10, "green": 10, "red": 10, "nir": 10, "swir16": 20, "swir22": 20, "scl": 20}
+    coarse = ("rededge1", "rededge2", "rededge3", "nir08", "swir16", "swir22", "scl")
+    keys = {"blue": 10, "green": 10, "red": 10, "nir": 10, **dict.fromkeys(coarse, 20)}
     return {
         "type": "Feature",
         "stac_version": "1.0.0",

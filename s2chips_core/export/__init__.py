@@ -1,0 +1,1 @@
+"""Export: chosen chips of a dataset as files that others train on and read about."""

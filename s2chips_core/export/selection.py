@@ -1,0 +1,107 @@
+"""Which chips are exported.
+
+Here: reading the index and choosing its rows. Not here: the files of the chips (`chip_files`).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from s2chips_core import layout, tables
+from s2chips_core.errors import InputError, MixedAisError, StorageError
+from s2chips_core.export.options import ExportOptions
+from s2chips_core.index.parts import COMMIT_LOCK
+from s2chips_core.index.records import INDEX_SCHEMA, SWIR_BANDS
+from s2chips_core.storage import Storage
+
+SYNTHETIC = "synthetic"
+REMEDY = "materialise tiles_index (job index_tiles), then export again"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The chosen rows."""
+
+    rows: pa.Table
+    """`INDEX_SCHEMA`, sorted by `scene_datetime`, then `chip_id`."""
+    left_out: dict[str, int]
+    """Chips that were not chosen, by reason; only reasons that occur."""
+
+
+def read_index(storage: Storage) -> pa.Table:
+    """`tiles.parquet` as it is now.
+
+    Raises:
+        StorageError: there is none.
+        MixedAisError: it has chips of real and of synthetic AIS.
+    """
+    with storage.lock(COMMIT_LOCK):
+        key = layout.tiles_index()
+        if not storage.exists(key):
+            raise StorageError(key, f"is not there: {REMEDY}")
+        rows = tables.read_arrow(storage, key, INDEX_SCHEMA)
+    sources = sorted(pc.unique(rows["ais_source"]).to_pylist())
+    if SYNTHETIC in sources and len(sources) > 1:
+        raise MixedAisError(None, sources)
+    return rows
+
+
+def select_chips(rows: pa.Table, options: ExportOptions) -> Selection:
+    """The rows that the options ask for.
+
+    Raises:
+        InputError: the condition cannot be evaluated, or nothing is left.
+    """
+    left_out: dict[str, int] = {}
+
+    def keep(rows: pa.Table, mask: pa.Array | pa.ChunkedArray, reason: str) -> pa.Table:
+        kept = rows.filter(mask)
+        if kept.num_rows < rows.num_rows:
+            left_out[reason] = rows.num_rows - kept.num_rows
+        return kept
+
+    total = rows.num_rows
+    rows = keep(rows, pc.is_in(rows["split"], value_set=pa.array(options.splits)), "of another split")
+    if options.where is not None:
+        rows = keep(rows, pa.array(_evaluate(options.where, rows)), "not where asked")
+    if options.bands is not None:
+        wanted = set(options.bands)
+        has = [wanted <= set(bands) for bands in rows["bands"].to_pylist()]
+        rows = keep(rows, pa.array(has, pa.bool_()), "without one of the bands")
+        rows = _with_bands(rows, options.bands)
+    if not rows.num_rows:
+        told = ", ".join(f"{count} {reason}" for reason, count in left_out.items()) or "the index is empty"
+        raise InputError("export", f"no chip of {total} ({told})", "options that leave at least one chip")
+    return Selection(rows=rows.sort_by([("scene_datetime", "ascending"), ("chip_id", "ascending")]), left_out=left_out)
+
+
+def _with_bands(rows: pa.Table, bands: Sequence[str]) -> pa.Table:
+    columns = {
+        "bands": pa.array([list(bands)] * rows.num_rows, INDEX_SCHEMA.field("bands").type),
+        "has_swir": pa.array([not SWIR_BANDS.isdisjoint(bands)] * rows.num_rows, pa.bool_()),
+    }
+    for name, column in columns.items():
+        rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), column)
+    return rows
+
+
+def _evaluate(where: str, rows: pa.Table) -> np.ndarray:
+    """Which rows satisfy a condition; what is not known satisfies none. Times are compared as UTC."""
+    frame = tables.to_frame(rows.drop_columns(["geometry", "bbox"]))
+    for name in frame.select_dtypes("datetimetz").columns:
+        # `eval` makes times without a zone of texts, and does not compare these with times that have one.
+        frame[name] = frame[name].dt.tz_localize(None)
+    columns = f"the columns are {', '.join(frame.columns)}"
+    expected = "a condition on columns of the index, such as qa_cloud_frac < 0.01"
+    try:
+        # No name but those of columns is known to it.
+        found = frame.eval(where, engine="python", local_dict={}, global_dict={})
+    except (SyntaxError, NameError, ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
+        raise InputError("export option where", where, f"{expected} ({error}); {columns}") from error
+    if not isinstance(found, pd.Series) or not pd.api.types.is_bool_dtype(found.dtype):
+        raise InputError("export option where", where, f"{expected}; {columns}")
+    return found.fillna(value=False).to_numpy(dtype=bool)

@@ -1,0 +1,65 @@
+"""A storage that breaks at any of its calls, for tests of what is left then."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from s2chips_core.errors import StorageError
+from s2chips_core.storage import LocalStorage
+
+
+class Killed(BaseException):
+    """What a kill is to the code that runs: nothing after it happens."""
+
+
+class Breaking(LocalStorage):
+    """A storage whose call number `at` fails, and with `dead` every one after it.
+
+    With `writes_only` calls that read are not counted: what is on disk when one of them fails is what is there when the
+    next call that writes does.
+    """
+
+    def __init__(self, root: Path, at: int, *, dead: bool, writes_only: bool = False) -> None:
+        super().__init__(root)
+        self.left, self.dead, self.writes_only, self.counting = at, dead, writes_only, threading.Lock()
+
+    def _read(self, key: str) -> None:
+        if not self.writes_only:
+            self._call(key)
+
+    def _call(self, key: str) -> None:
+        with self.counting:
+            self.left -= 1
+            if self.left == 0 or (self.left < 0 and self.dead):
+                raise Killed if self.dead else StorageError(key, "the disk is full")
+
+    def put(self, key: str, data: bytes) -> None:
+        self._call(key)
+        super().put(key, data)
+
+    def get(self, key: str) -> bytes:
+        self._read(key)
+        return super().get(key)
+
+    def exists(self, key: str) -> bool:
+        self._read(key)
+        return super().exists(key)
+
+    def list(self, prefix: str) -> list[str]:
+        self._read(prefix)
+        return super().list(prefix)
+
+    def delete(self, key: str) -> None:
+        self._call(key)
+        super().delete(key)
+
+    def move(self, source: str, target: str) -> None:
+        self._call(source)
+        super().move(source, target)
+
+    @contextlib.contextmanager
+    def lock(self, name: str, timeout_s: float = 600.0) -> Iterator[None]:
+        self._read(name)
+        with super().lock(name, timeout_s):
+            yield
