@@ -212,6 +212,10 @@ def _further_filters(index: pd.DataFrame) -> list[tuple[str, str, list[tuple[str
             continue
         counts = index[column].fillna(facts.NOT_SAID).value_counts()
         if len(counts) > 1:
-            options = [(str(value), f"{str(value).replace('_', ' ')} ({count:,})") for value, count in counts.items()]
+            texts = {facts.NOT_SAID: "could not be judged"} if name == "confirmation" else {}
+            options = [
+                (str(value), f"{texts.get(str(value), str(value).replace('_', ' '))} ({count:,})")
+                for value, count in counts.items()
+            ]
             found.append((name, label, options))
     return found

@@ -44,7 +44,7 @@ function itemOf(chip) {
   const ship = [["Name", columns.names[columns.vessel[chip]].trim() || NOT_SAID], ["MMSI", String(columns.mmsi[columns.vessel[chip]])], ["Type", type],
     ["Size", row.length_m === null ? NOT_SAID : `${said(row.length_m, " m")}${row.width_m === null ? "" : ` × ${said(row.width_m, " m")}`}`],
     ["Heading", said(row.heading_deg, "°")], ["Speed", said(row.sog_kn, " kn", 1)], ["Course", said(row.cog_deg, "°")]].filter(([label, value]) => label === "Name" || value !== NOT_SAID);
-  const confirmed = columns.confirmation ? [["Confirmation", words(textOf("confirmation", chip))]] : [];
+  const confirmed = columns.confirmation ? [["Confirmation", textOf("confirmation", chip) === NOT_SAID ? "could not be judged" : textOf("confirmation", chip)]] : [];
   const vessels = row.vessels === undefined ? [] : [["AIS vessels in the chip", said(row.vessels)]];
   return {
     id: `chip-${row.chip_id}`, chip, outcome: "chipped", split, type, name: nameOf(chip), mmsi: ship[1][1],
