@@ -114,6 +114,7 @@ def _chip(ship: int, day: date, random: np.random.Generator, splits: Splits, of_
         "cog_deg": float(ship * 37 % 360), "target_id": f"{mmsi}-1020", "source_id": layout.CAPTURE, "fingerprint": "f",
         "vessels": 1 + ship % 3, "confirmation": CONFIRMATIONS[ship % 7] if ship % 7 < 3 else "confirmed",
         "created_at": sensed + timedelta(days=3), "software_version": "0.1.0", "config_hash": "0123456789abcdef",
+        "scene_snapshot": "provenance/scenes/s.json",
         "bbox": dict(zip(("xmin", "ymin", "xmax", "ymax"), shape.bounds, strict=True)), "geometry": shape.wkb,
     }  # fmt: skip
 
