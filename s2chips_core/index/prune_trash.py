@@ -132,7 +132,8 @@ def shrink_trash(storage: Storage, trash_id: str, chip_ids: Collection[str]) -> 
         return
     note, gone = read_note(storage, trash_id), pa.array(sorted(chip_ids), pa.string())
     row_keys, outcome_keys = (
-        [k for k in keys if _shrink(storage, layout.in_trash(trash_id, k), gone)] for keys in (note.row_keys, note.outcome_keys)
+        [k for k in keys if _shrink(storage, layout.in_trash(trash_id, k), gone)]
+        for keys in (note.row_keys, note.outcome_keys)
     )
     if not row_keys:
         storage.delete(key)

@@ -89,7 +89,9 @@ def test_the_distance_is_to_the_track_at_sensing_time_not_to_the_fix() -> None:
     assert row["distance_m"] == pytest.approx(154.3, abs=2.0)
 
 
-@pytest.mark.parametrize(("late_s", "stays"), [(600 + 40, True), (600 + 40.001, False), (-600 - 30, True), (-630.001, False)])
+@pytest.mark.parametrize(
+    ("late_s", "stays"), [(600 + 40, True), (600 + 40.001, False), (-600 - 30, True), (-630.001, False)]
+)
 def test_the_end_of_the_time_tolerance_belongs_to_it(late_s: float, stays: bool) -> None:
     match = match_of(0, position_method="as_reported")
     [row] = judge(chips_of(match), fixes_of(match, late_s=late_s))
@@ -189,7 +191,7 @@ def test_nothing_is_judged_of_nothing() -> None:
 
 
 def test_real_ships(shared_data: Path) -> None:
-    """Finnish waters, 60 ships: a chip that was cut where the track is stays, one that is moved goes, by as much as it is."""
+    """Finnish waters, 60 ships: a chip that was cut on the track stays, one that is moved goes, by as much as it is."""
     real = pd.read_parquet(shared_data / "ais" / "positions_digitraffic_20250228.parquet")
     fixes = pd.DataFrame(
         {
