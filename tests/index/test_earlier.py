@@ -28,6 +28,7 @@ def test_own_others_and_refusals_are_told_apart(storage: LocalStorage) -> None:
         "gate_land",
         "gate_water",
         "nodata",
+        "pruned",
     }
 
 
