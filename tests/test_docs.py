@@ -11,6 +11,7 @@ from s2chips_core.ais.fixes import FIX_SCHEMA
 from s2chips_core.ais.targets import TARGET_SCHEMA
 from s2chips_core.index.labels import LABEL_SCHEMA
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
+from s2chips_core.index.prune_selection import PRUNE_SCHEMA
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.scenes.matches import MATCH_SCHEMA
@@ -35,6 +36,7 @@ def section(title: str) -> str:
         ("Outcomes", OUTCOME_SCHEMA),
         ("Index", INDEX_SCHEMA),
         ("Labels", LABEL_SCHEMA),
+        ("Pruned chips", PRUNE_SCHEMA),
     ],
 )
 def test_dictionary_is_the_schema(title: str, schema: pa.Schema) -> None:

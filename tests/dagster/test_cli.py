@@ -47,6 +47,13 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         ["recut", "0123456789abcdef", "--moved", "https://a"],
         ["predict-overpasses", "--source", "horoscope"],
         ["demo", "--config", "x.yaml"],
+        ["prune", "--time-tolerance-min", "0"],
+        ["prune", "--distance-tolerance-m", "inf"],
+        ["prune", "--distance-tolerance-m", "far"],
+        ["prune", "--dry-run", "--restore", "latest"],
+        ["prune", "--restore"],
+        ["prune", "--list", "--distance-tolerance-m", "5"],
+        ["prune", "--first-day", "2025-10-28", "--last-day", "2025-10-27"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:

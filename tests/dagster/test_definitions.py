@@ -13,7 +13,17 @@ from s2chips_dagster.definitions import build_definitions
 REPOSITORY = Path(__file__).parents[2]
 OF_A_DAY = ["overpass_plan", "ais_snapshots", "scene_matches", "chips", "daily_geojson", "daily_report"]
 ASSETS = [*OF_A_DAY, "tiles_index", "dataset_report"]
-JOBS = {"plan_overpasses", "capture_ais", "chip_day", "run_day", "chip_from_ais_file", "index_tiles"}
+JOBS = {
+    "plan_overpasses",
+    "capture_ais",
+    "chip_day",
+    "run_day",
+    "chip_from_ais_file",
+    "index_tiles",
+    "prune_by_ais",
+    "restore_pruned",
+    "export_dataset",
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +55,7 @@ def test_sensors_and_schedules_of_the_contract(definitions: dg.Definitions) -> N
         "weekly_overpass_plan",
         "lagged_chipping",
         "periodic_ais_capture",
+        "nightly_prune",
     }
 
 
