@@ -10,6 +10,7 @@ from s2chips_core.ais.fixes import FIX_SCHEMA
 from s2chips_core.ais.targets import TARGET_SCHEMA
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
 from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.row_report import ROW_REPORT_SCHEMA
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 
@@ -31,6 +32,7 @@ def section(title: str) -> str:
         ("Matches", pa.schema([f for f in MATCH_SCHEMA if f.name not in TARGET_SCHEMA.names])),
         ("Outcomes", OUTCOME_SCHEMA),
         ("Index", INDEX_SCHEMA),
+        ("Rows of an AIS file", ROW_REPORT_SCHEMA),
     ],
 )
 def test_dictionary_is_the_schema(title: str, schema: pa.Schema) -> None:
