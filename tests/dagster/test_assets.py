@@ -129,7 +129,7 @@ def test_run_config_overrides_the_file_for_one_run(copied: Dataset) -> None:
 def test_a_wrong_value_of_run_config_is_refused_in_words(copied: Dataset, capfd: pytest.CaptureFixture[str]) -> None:
     result = copied.execute("chip_day", ops={"chips": {"gate": {"max_cloud_center_frac": 7.0}}})
     assert not result.success
-    assert "run config: gate.max_cloud_center_frac: got 7.0" in capfd.readouterr().err
+    assert "run config of chips: gate.max_cloud_center_frac: got 7" in capfd.readouterr().err
 
 
 def test_caps_of_ships_and_of_chips(make_dataset: MakeDataset) -> None:
@@ -177,3 +177,10 @@ def test_the_index_is_made_by_one_run_at_a_time_and_after_a_backfill(day_run: Da
     node = day_run.definitions.resolve_asset_graph().get(dg.AssetKey("tiles_index"))
     assert node.pools == {"tiles_index"}
     assert node.automation_condition is not None
+
+
+def test_the_index_shows_its_head(day_run: DayRun) -> None:
+    shown = day_run.metadata("tiles_index")["preview"].records
+    index = tables.read_table(day_run.storage, layout.tiles_index(), INDEX_SCHEMA)
+    assert [record.data["chip_id"] for record in shown] == index["chip_id"].head(len(shown)).tolist()
+    assert 0 < len(shown) <= 10
