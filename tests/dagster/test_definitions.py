@@ -50,7 +50,11 @@ def test_jobs_of_the_contract(definitions: dg.Definitions) -> None:
 
 def test_sensors_and_schedules_of_the_contract(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
-    assert {each.name for each in repository.sensor_defs} >= {"overpass_capture_sensor", "late_scene_sensor"}
+    assert {each.name for each in repository.sensor_defs} >= {
+        "overpass_capture_sensor",
+        "late_scene_sensor",
+        "ais_inbox_sensor",
+    }
     assert {each.name for each in repository.schedule_defs} >= {
         "weekly_overpass_plan",
         "lagged_chipping",
