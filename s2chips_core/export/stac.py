@@ -164,7 +164,7 @@ def _described(bands: tuple[str, ...], *, cloud_optimized: bool, masks: bool) ->
         ],
     }
     mask = {
-        "title": "Cloud, land, water and valid masks: 1 yes, 0 no, 255 not known",
+        "title": "Cloud, land, water and valid masks (1 yes, 0 no) and the classes of SCL; 255 not known",
         "type": GEOTIFF,
         "roles": ["data-mask"],
         "bands": [{"name": name, "data_type": "uint8", "nodata": NOT_KNOWN} for name in MASK_BANDS],
