@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
@@ -183,7 +184,7 @@ def test_the_viewer_shows_facts_and_looks(page: Page, address: str) -> None:
     for text in texts:
         expect(dialog.get_by_text(text, exact=True).first).to_be_visible()
     picture, plate = dialog.locator("img"), dialog.locator("[data-part=plate]")
-    for label, layer in (("Ship", "ship"), ("AIS track", "track"), ("Position and sigma", "sigma")):
+    for label, layer in (("Ship", "ship"), ("AIS track", "track"), ("Position ± sigma", "sigma")):
         drawn = dialog.locator(f"[data-drawn={layer}]")
         expect(drawn).not_to_have_attribute("hidden", "")
         dialog.get_by_label(label, exact=True).uncheck()
@@ -230,7 +231,7 @@ def test_each_tab_shows_its_picture_and_keys_reach_all(page: Page, address: str)
     names = ["Natural", "NIR", "NDWI", "SCL", "Cloud", "Land", "Water", "Valid", "B02", "B03", "B04", "B08"]
     assert tabs.all_text_contents() == names
     expect(dialog.get_by_text("Short-wave infrared not there: the chip has no B12 (tiling.include_swir)")).to_be_visible()
-    for label in ("Ship", "Position and sigma"):
+    for label in ("Ship", "Position ± sigma"):
         dialog.get_by_label(label, exact=True).uncheck()
     frame, sea, land = (
         dialog.locator("[data-part=frame]"),
@@ -315,8 +316,8 @@ def test_gate_numbers_are_told_apart_without_colour(page: Page, address: str) ->
     dialog = page.get_by_role("dialog")
     gauges = dialog.locator(".gauges li")
     expect(gauges).to_have_count(4)
-    expect(gauges.nth(0)).to_contain_text("Cloud1.0 %at most 5.0 % · ✓ kept")
-    expect(gauges.nth(2)).to_contain_text("Water97.0 %at least 50.0 % · ✓ kept")
+    expect(gauges.nth(0)).to_contain_text("Cloud1.0 %at most 5.0 % · ✓ passed")
+    expect(gauges.nth(2)).to_contain_text("Water97.0 %at least 50.0 % · ✓ passed")
     limit, value = gauges.nth(2).evaluate(
         "(li) => [li.querySelector('.limit').getBBox().x, li.querySelector('.value').getBBox().width]"
     )
@@ -473,6 +474,50 @@ def test_parts_have_names(page: Page, address: str) -> None:
     assert nameless == []
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+def test_axe_finds_nothing_to_complain_of(page: Page, address: str, scheme: Any, size: tuple[int, int]) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto(address)
+    found = {"page": Axe().run(page)}
+    page.locator("#cards .card").nth(3).click()
+    page.get_by_role("tab", name="SCL").click()
+    found["chip"] = Axe().run(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("combobox", name="Outcome").select_option("gate_cloud")
+    page.locator("#cards .card").first.click()
+    found["refused"] = Axe().run(page)
+    assert all(len(result.response["passes"]) > 10 for result in found.values())
+    assert {where: result.generate_report() for where, result in found.items() if result.violations_count} == {}
+
+
+def test_the_viewer_is_walked_through_by_tab_and_gives_the_focus_back(page: Page, address: str) -> None:
+    page.goto(address)
+    card = page.locator("#cards .card").nth(3)
+    card.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="MV SAMPLE 3")
+    expect(dialog).to_be_visible()
+    assert page.evaluate("document.querySelector('#viewer').contains(document.activeElement)")
+    dialog.get_by_role("button", name="Previous").focus()
+    stops = []
+    for _ in range(14):
+        stops.append(
+            page.evaluate(
+                "(() => { const a = document.activeElement; return a.ariaLabel || (a.dataset.part === 'frame' && 'frame')"
+                " || a.textContent.trim() || a.labels?.[0].textContent.trim(); })()"
+            )
+        )
+        page.keyboard.press("Tab")
+    buttons = ["Previous (left arrow)", "Next (right arrow)", "Close (Escape)"]
+    looks = ["Natural", "frame", "Ship", "AIS track", "Position ± sigma", "Pixelated", "Zoom of the picture"]
+    assert stops == [*buttons, *looks, "GeoTIFF", "Quicklook", "Sidecar", "Footprint"]
+    expect(dialog.get_by_role("group", name="Numbers and facts")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(card).to_be_focused()
 
 
 def test_beyond_the_cap_the_files_beside_the_page_are_shown_as_they_come_into_view(page: Page, tmp_path: Path) -> None:

@@ -100,7 +100,11 @@ function createViewer({ layouts, neighbour, shown = () => {} }) {
     if (item.track.length) {
       const line = item.track.map(([x, y], n) => `${n ? "L" : "M"}${x} ${y}`).join("");
       const inside = item.track.filter(([x, y]) => x >= 0 && y >= 0 && x <= side && y <= side);
-      const named = inside.filter((_, n) => n % Math.ceil(inside.length / 4) === 0);
+      // Times only where they do not stand on each other: a ship at anchor has one.
+      const named = [];
+      for (const fix of inside) {
+        if (named.length < 5 && named.every(([x, y]) => Math.hypot(fix[0] - x, fix[1] - y) > side / 8)) named.push(fix);
+      }
       group("track", ...twice("track-line", line), ...inside.flatMap((fix) => dot(fix, "fix", `AIS fix ${fix[2]} UTC`)),
         ...named.flatMap(([x, y, time]) => [svg("text", { class: "when under", x, y }, time), svg("text", { class: "when", x, y }, time)]));
     }
@@ -166,7 +170,7 @@ function createViewer({ layouts, neighbour, shown = () => {} }) {
     if (limit !== null) bar.append(svg("rect", { class: "good", x: least ? limit * 100 : 0, y: 3, width: (least ? 1 - limit : limit) * 100, height: 6 }));
     if (value !== null) bar.append(svg("rect", { class: "value", y: 4.5, width: value * 100, height: 3 }));
     if (limit !== null) bar.append(svg("path", { class: "limit", d: `M${Math.min(99.6, Math.max(0.4, limit * 100))} 0V12` }));
-    const word = { kept: "✓ kept", broken: "✗ broken" }[verdict];
+    const word = { kept: "✓ passed", broken: "✗ failed" }[verdict];
     return el("li", {}, el("div", { class: "gauge-line" }, el("span", {}, label), el("b", {}, valueText)), bar,
       el("p", { class: `limit-text ${verdict}` }, limitText, ...(word ? [" · ", el("b", {}, word)] : [])));
   }
