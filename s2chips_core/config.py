@@ -192,6 +192,11 @@ class Ais(_Section):
         "inbox.",
     )
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """`columns`, by plain names."""
+        return {str(name): title for name, title in self.columns.items()}
+
     @model_validator(mode="after")
     def _safe_and_ordered(self) -> "Ais":
         if self.reconnect_max_s < self.reconnect_initial_s:

@@ -107,9 +107,7 @@ def chip_file(
     from s2chips_core.scenes.day import match_file
 
     storage = workspace.storage(settings)
-    days = read_file(
-        path, storage=storage, now=workspace.clock(), position=position, columns=dict(settings.ais.columns.items())
-    )
+    days = read_file(path, storage=storage, now=workspace.clock(), position=position, columns=settings.ais.titles)
     report_key = layout.ais_file_report(days.source_id)
     chipped_before = storage.exists(report_key)
     context.log.info("%s: %d days", path.name, len(days.targets))

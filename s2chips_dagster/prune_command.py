@@ -91,7 +91,7 @@ def format_reasons(reasons: pd.DataFrame) -> str:
         (
             row["chip_id"],
             str(row["mmsi"]),
-            row["ship_name"] or "-",
+            row["ship_name"] if isinstance(row["ship_name"], str) else "-",
             _number(row["dt_s"]),
             _number(row["distance_m"]),
             row["reason"],

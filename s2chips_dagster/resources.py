@@ -35,7 +35,13 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
             return
         from s2chips_dagster.run_config import refuse_bad_values
 
-        for warning in refuse_bad_values(run.run_config, self.settings()):
+        try:
+            warnings = refuse_bad_values(run.run_config, self.settings())
+        except ConfigError as error:
+            if context.log is not None:
+                context.log.error("%s", error)  # a line of its own: Dagster shows it in a stack trace only
+            raise
+        for warning in warnings:
             if context.log is not None:
                 context.log.warning("%s", warning)
 

@@ -47,7 +47,15 @@ class Runs:
         return self._execute("index_tiles", {})
 
     def chip_file(self, path: Path, config: Mapping[str, Any]) -> list[date] | None:
-        """`chip_from_ais_file`; the days it touched, or none when it failed."""
+        """`chip_from_ais_file`; the days it touched, or none when it failed.
+
+        Raises:
+            ConfigError, InputError: the values or the file cannot be; nothing was started.
+        """
+        from s2chips_core.ais.day import check_file
+
+        sections = {section: values for section, values in config.items() if isinstance(values, Mapping)}
+        check_file(path, now=self.now(), columns=self.settings.override(sections, "command line").ais.titles)
         ops = {"chip_ais_file": {"config": {"path": str(path), **config}}}
         result = self._result("chip_from_ais_file", {"ops": ops})
         if not result.success:
@@ -117,10 +125,11 @@ class Runs:
         if any(_is_interrupted(event) for event in result.all_events):
             # Dagster has made an ordinary failure of it; whoever runs several jobs must not go on to the next.
             raise KeyboardInterrupt
+        failed = [event for event in result.all_events if event.is_step_failure]
+        for event in failed:
+            print(f"s2chips: {event.step_key}: {_cause(event.step_failure_data.error)}", file=sys.stderr)
         for event in result.all_events:
-            if event.is_step_failure:
-                print(f"s2chips: {event.step_key}: {_cause(event.step_failure_data.error)}", file=sys.stderr)
-            elif event.event_type is dg.DagsterEventType.RUN_FAILURE and event.job_failure_data.error is not None:
+            if not failed and event.event_type is dg.DagsterEventType.RUN_FAILURE:  # before any step
                 print(f"s2chips: {_cause(event.job_failure_data.error)}", file=sys.stderr)
         return result
 

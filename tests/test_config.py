@@ -110,6 +110,40 @@ def test_the_key_of_the_feed_travels_only_where_nobody_listens() -> None:
         assert parse_settings({**SOMEWHERE, "ais": {"url": url}}, "x").ais.url == url
 
 
+def test_columns_of_files_are_named_by_names_that_are_known() -> None:
+    settings = parse_settings({**SOMEWHERE, "ais": {"columns": {"mmsi": "Schiff"}}}, "x")
+    assert settings.ais.titles == {"mmsi": "Schiff"}
+    error = refused({**SOMEWHERE, "ais": {"columns": {"mmssi": "Schiff"}}})
+    assert error.key.startswith("ais.columns.mmssi")
+    assert "'overpass_time'" in error.expected
+    assert refused({**SOMEWHERE, "ais": {"columns": {"mmsi": " "}}}).key == "ais.columns.mmsi"
+
+
+def test_the_inbox_is_beside_the_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def inbox(root: object, inbox: str | None) -> Path | None:
+        tree = {**SOMEWHERE, "storage": {"dataset_root": str(root)}, "ais": {"inbox": inbox}}
+        return parse_settings(tree, "x").inbox_folder
+
+    assert inbox(tmp_path / "data", "inbox") == tmp_path / "inbox"
+    assert inbox(tmp_path / "data", str(tmp_path / "elsewhere")) == tmp_path / "elsewhere"
+    assert inbox(tmp_path / "data", None) is None
+    monkeypatch.chdir(tmp_path)
+    assert inbox("s3://bucket/data", "inbox") == tmp_path / "inbox"
+    assert parse_settings(SOMEWHERE, "x").inbox_folder == tmp_path / "inbox"
+
+
+@pytest.mark.parametrize("inbox", [".", "..", "data", "data/inbox"])
+def test_an_inbox_that_would_empty_other_folders_is_refused(tmp_path: Path, inbox: str) -> None:
+    tree = {**SOMEWHERE, "storage": {"dataset_root": str(tmp_path / "data")}, "ais": {"inbox": inbox}}
+    assert "a folder of its own in ais.inbox" in str(refused(tree))
+
+
+@pytest.mark.parametrize("value", [True, "5", 2.5, "many"])
+def test_a_cap_is_a_whole_number_or_all(value: object) -> None:
+    assert refused({**SOMEWHERE, "limits": {"max_ships": value}}).key.startswith("limits.max_ships")
+    assert parse_settings({**SOMEWHERE, "limits": {"max_ships": "all"}}, "x").limits.max_ships is None
+
+
 def test_backing_off_grows() -> None:
     assert "reconnect_max_s" in str(refused({**SOMEWHERE, "ais": {"reconnect_initial_s": 9, "reconnect_max_s": 3}}))
 

@@ -11,7 +11,9 @@ from s2chips_core.ais.fixes import FIX_SCHEMA
 from s2chips_core.ais.targets import TARGET_SCHEMA
 from s2chips_core.index.labels import LABEL_SCHEMA
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
+from s2chips_core.index.prune_selection import PRUNE_SCHEMA
 from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.row_report import ROW_REPORT_SCHEMA
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_dagster.cli import parse_arguments
@@ -35,6 +37,8 @@ def section(title: str) -> str:
         ("Outcomes", OUTCOME_SCHEMA),
         ("Index", INDEX_SCHEMA),
         ("Labels", LABEL_SCHEMA),
+        ("Pruned chips", PRUNE_SCHEMA),
+        ("Rows of an AIS file", ROW_REPORT_SCHEMA),
     ],
 )
 def test_dictionary_is_the_schema(title: str, schema: pa.Schema) -> None:

@@ -1,6 +1,6 @@
 """The keys of the contract, and that nothing from outside can bend one."""
 
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
 
@@ -48,3 +48,27 @@ def test_names_from_outside_cannot_bend_a_key(name: str) -> None:
     ):
         with pytest.raises(ValueError, match="part of a key"):
             build()
+
+
+def test_a_part_tells_what_made_it() -> None:
+    key = layout.index_part(date(2025, 10, 28), DAY, "file-0123456789ab")
+    assert layout.source_of_index_part(key) == (DAY, "file-0123456789ab")
+    assert layout.scene_day_of_index_part(key) == date(2025, 10, 28)
+
+
+def test_recorded_ais_is_told_by_its_key() -> None:
+    for key in (layout.ais_snapshot(DAY, "30STF"), layout.ais_file(DAY, "file-ab")):
+        assert layout.is_recorded_ais(key)
+        assert layout.day_of_ais_key(key) == DAY
+    assert not layout.is_recorded_ais(layout.ais_snapshot(DAY, "30STF", "xlsx"))
+    for other in (layout.ais_file_note("file-ab"), layout.capture_record(DAY, "c"), layout.capture_journal("c")):
+        assert layout.day_of_ais_key(other) is None
+
+
+def test_a_trash_is_named_after_its_second_in_utc() -> None:
+    when = datetime(2025, 10, 27, 1, 2, 3, 999_999, tzinfo=timezone(timedelta(hours=2)))
+    assert layout.trash_id(when) == "20251026T230203Z"
+    assert layout.trash_id(when, 2) == "20251026T230203Z-2"
+    assert layout.in_trash("20251026T230203Z", "chips/a.tif") == "trash/20251026T230203Z/chips/a.tif"
+    assert layout.is_move_journal(layout.move_journal("20251026T230203Z"))
+    assert not layout.is_move_journal(layout.journal(DAY, "capture"))

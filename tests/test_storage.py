@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2chips_core.errors import ConfigError, StorageError
+from s2chips_core.errors import ConfigError, LockedError, StorageError
 from s2chips_core.storage import LocalStorage, open_storage
 
 
@@ -112,6 +112,28 @@ def test_lock_excludes_and_times_out(storage: LocalStorage) -> None:
     with storage.lock("x"), pytest.raises(StorageError, match="still held"), other.lock("x", timeout_s=0.1):
         pass
     with storage.lock("x", timeout_s=0.1):
+        pass
+
+
+def test_move_renames_and_leaves_no_empty_folder(storage: LocalStorage) -> None:
+    storage.put("chips/a/b.tif", b"new")
+    storage.put("trash/1/chips/a/b.tif", b"old")
+    inode = storage.path("chips/a/b.tif").stat().st_ino
+    storage.move("chips/a/b.tif", "trash/1/chips/a/b.tif")
+    assert storage.get("trash/1/chips/a/b.tif") == b"new"
+    assert storage.path("trash/1/chips/a/b.tif").stat().st_ino == inode, "no copy"
+    assert not (storage.root / "chips").exists()
+
+
+def test_a_move_of_what_is_not_there_names_both_keys(storage: LocalStorage) -> None:
+    with pytest.raises(StorageError, match="chips/x: cannot be moved to trash/x"):
+        storage.move("chips/x", "trash/x")
+    with pytest.raises(StorageError, match="no key"):
+        storage.move("../x", "y")
+
+
+def test_a_lock_that_is_held_is_told_from_a_broken_disk(storage: LocalStorage) -> None:
+    with storage.lock("x"), pytest.raises(LockedError), storage.lock("x", timeout_s=0.0):
         pass
 
 

@@ -74,3 +74,18 @@ def test_empty_and_concat_keep_the_types() -> None:
     assert len(both) == 2
     assert both["mmsi"].dtype == "Int64"
     assert len(tables.concat([], SCHEMA)) == 0
+
+
+def test_a_whole_table_is_written_again_as_it_was(storage: LocalStorage) -> None:
+    """Whatever its columns are: lists of structs of lists too."""
+    box = pa.struct([pa.field("mmsi", pa.int64(), nullable=False), pa.field("box", pa.list_(pa.float64()))])
+    schema = pa.schema([*SCHEMA, pa.field("labels", pa.list_(box), nullable=False)])
+    rows = [{"name": "a", "labels": [{"mmsi": 1, "box": [1.0]}, {"mmsi": 2, "box": None}]}, {"name": "b", "labels": []}]
+    data = tables.parquet_bytes(pa.Table.from_pylist(rows, schema=schema))
+    storage.put("t.parquet", data)
+    table = tables.read_whole(storage, "t.parquet")
+    assert table.schema == schema
+    assert tables.parquet_bytes(table) == data
+    storage.put("bad.parquet", b"no parquet")
+    with pytest.raises(StorageError, match=r"bad\.parquet: is no Parquet file"):
+        tables.read_whole(storage, "bad.parquet")

@@ -245,10 +245,7 @@ def read_file(
         InputError: the file cannot be read as a table with `mmsi`, `lat` and `lon`.
         MixedAisError: the dataset is of synthetic AIS and this is real, or the other way round.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(str(path), error.strerror, "a readable CSV, XLSX or Parquet file") from error
+    data = _read_bytes(path)
     source_id = layout.file_source(hashlib.sha256(data).hexdigest())
     first_read, known_as = _earlier_reading(storage, source_id, now)
     targets = read_ais_table(data, path.name, now=first_read, source_id=source_id, named=columns)
@@ -265,6 +262,18 @@ def read_file(
     fixes = good.rename(columns={"ais_time": "time", "ais_lat": "lat", "ais_lon": "lon"})
     fixes = tables.to_frame(tables.conform(fixes, FIX_SCHEMA, path.name))
     return FileDays(source_id=source_id, targets=by_day, fixes=fixes, known_as=known_as)
+
+
+def check_file(path: Path, *, now: datetime, columns: Mapping[str, str] | None = None) -> None:
+    """Read an AIS table and keep nothing: only to see whether it can be read. Arguments and errors as for `read_file`."""
+    read_ais_table(_read_bytes(path), path.name, now=now, source_id="file-checked", named=columns)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(str(path), error.strerror, "a readable CSV, XLSX or Parquet file") from error
 
 
 def _earlier_reading(storage: Storage, source_id: str, now: datetime) -> tuple[datetime, tuple[str, ...]]:

@@ -114,7 +114,7 @@ def judge_chips(chips: pd.DataFrame, fixes: pd.DataFrame, *, tolerances: Toleran
     best = (
         rows.assign(preference=preference).sort_values("preference", kind="stable").drop_duplicates("chip_id").sort_index()
     )
-    best["detail"] = [_sentence(row, tolerances) for row in best.to_dict("records")]
+    best["detail"] = [_sentence(row, tolerances) for row in best[list(_TOLD)].to_dict("records")]
     return tables.to_frame(tables.conform(best, PRUNE_SCHEMA, "prune"))
 
 
@@ -160,6 +160,9 @@ def _judge(chips: pd.DataFrame, fixes: pd.DataFrame, tolerances: Tolerances, max
         ais_lon=lon,
         refusal=found["refusal"].to_numpy(dtype=object),
     )
+
+
+_TOLD = ("mmsi", "scene_datetime", "ais_source", "reason", "dt_s", "distance_m", "distance_from", "refusal")
 
 
 def _texts(values: npt.NDArray[Any]) -> npt.NDArray[np.object_]:

@@ -287,7 +287,7 @@ def test_what_is_no_table_is_refused_and_nothing_is_kept(
 def test_a_file_that_is_not_there(storage: LocalStorage, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv"):
         read(storage, tmp_path / "none.csv")
-    with pytest.raises(InputError, match="readable CSV or XLSX"):
+    with pytest.raises(InputError, match="readable CSV, XLSX or Parquet"):
         read(storage, tmp_path)
 
 

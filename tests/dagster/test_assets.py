@@ -158,7 +158,7 @@ def test_run_config_overrides_the_file_for_one_run(copied: Dataset) -> None:
 def test_a_wrong_value_of_run_config_is_refused_in_words(copied: Dataset, capfd: pytest.CaptureFixture[str]) -> None:
     result = copied.execute("chip_day", ops={"chips": {"gate": {"max_cloud_center_frac": 7.0}}})
     assert not result.success
-    assert "run config: gate.max_cloud_center_frac: got 7.0" in capfd.readouterr().err
+    assert "run config of chips: gate.max_cloud_center_frac: got 7" in capfd.readouterr().err
 
 
 def test_caps_of_ships_and_of_chips(make_dataset: MakeDataset) -> None:
@@ -225,3 +225,10 @@ def test_index_and_page_are_made_once_after_days_and_not_again(day_run: DayRun) 
         assert first == made
         assert day_run.execute("index_tiles", day=None, instance=instance).success
         assert requested(cursor)[0] == set()
+
+
+def test_the_index_shows_its_head(day_run: DayRun) -> None:
+    shown = day_run.metadata("tiles_index")["preview"].records
+    index = tables.read_table(day_run.storage, layout.tiles_index(), INDEX_SCHEMA)
+    assert [record.data["chip_id"] for record in shown] == index["chip_id"].head(len(shown)).tolist()
+    assert 0 < len(shown) <= 10

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from s2chips_core.sandbox.server import Served
 from s2chips_core.storage import LocalStorage
 from s2chips_dagster import cli, demo
 from s2chips_dagster.cli import main
+from s2chips_dagster.runs import Runs
 from tests.dagster.conftest import DAY, REPOSITORY, Dataset, DayRun, MakeDataset, files_of, start_cli
 
 
@@ -42,11 +44,20 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         ["run", "--max-chips", "-1"],
         ["run", "--max-chips", "few"],
         ["chip-from-file"],
+        ["chip-from-file", "ships.csv", "--column", "mmsi"],
+        ["chip-from-file", "ships.csv", "--column", "mmsi="],
         ["predict-overpasses", "--days", "0"],
         ["recut", "--check", "0"],
         ["recut", "0123456789abcdef", "--moved", "https://a"],
         ["predict-overpasses", "--source", "horoscope"],
         ["demo", "--config", "x.yaml"],
+        ["prune", "--time-tolerance-min", "0"],
+        ["prune", "--distance-tolerance-m", "inf"],
+        ["prune", "--distance-tolerance-m", "far"],
+        ["prune", "--dry-run", "--restore", "latest"],
+        ["prune", "--restore"],
+        ["prune", "--list", "--distance-tolerance-m", "5"],
+        ["prune", "--first-day", "2025-10-28", "--last-day", "2025-10-27"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
@@ -231,7 +242,7 @@ def test_chip_from_file_holds_to_the_cap(make_dataset: MakeDataset, home: Path, 
         ("poem.csv", b"shall I compare thee\nto a summer's day\n", "at least mmsi, lat, lon"),
         ("broken.xlsx", b"PK\x03\x04 no workbook", "broken.xlsx"),
         ("empty.csv", b"", "empty.csv"),
-        ("none.csv", None, "a readable CSV or XLSX file"),
+        ("none.csv", None, "a readable CSV, XLSX or Parquet file"),
     ],
 )
 def test_a_file_that_is_no_table_is_a_clear_error(
@@ -253,8 +264,51 @@ def test_a_file_without_rows_is_done(make_dataset: MakeDataset, home: Path, tmp_
     (tmp_path / "none.csv").write_text("mmsi,lat,lon\n")
     dataset = make_dataset()
     code, out, _ = run(capfd, "chip-from-file", tmp_path / "none.csv", "--config", dataset.config)
-    assert (code, out) == (0, "")
+    assert code == 0
+    [report] = re.findall(r"^  rows: (\S+\.csv)$", out, re.MULTILINE)
+    assert Path(report).read_bytes().count(b"\n") == 1, "its header"
     assert tables.read_table(dataset.storage, layout.tiles_index(), INDEX_SCHEMA).empty
+
+
+def test_columns_are_named_on_the_command_line(
+    make_dataset: MakeDataset, home: Path, table: Path, tmp_path: Path, capfd: Words
+) -> None:
+    dataset = make_dataset()
+    strange = tmp_path / "strange.csv"
+    pd.read_csv(table).rename(columns={"mmsi": "Schiff", "overpass_time": "Seen at"}).to_csv(strange, index=False)
+    named = ["--column", "mmsi=Schiff", "--column", "overpass_time = Seen at"]
+    code, out, err = run(capfd, "chip-from-file", strange, *named, "--config", dataset.config)
+    assert code == 0, err[-2000:]
+    assert out.splitlines()[0] == f"{DAY}: 3 targets: 3 chipped"
+    [report] = re.findall(r"^  rows: (\S+\.csv)$", out, re.MULTILINE)
+    assert Path(report).read_text(encoding="utf-8-sig").count("chipped") == 3
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ("mmsi=Boot", "ais.columns.mmsi: got 'Boot', expected the title of a column; there are ['mmsi', 'lat', 'lon'"),
+        ("mmssi=Boot", "command line: ais.columns.mmssi"),
+    ],
+)
+def test_a_column_that_cannot_be_is_one_sentence(
+    make_dataset: MakeDataset, home: Path, table: Path, capfd: Words, column: str, said: str
+) -> None:
+    dataset = make_dataset()
+    code, out, err = run(capfd, "chip-from-file", table, "--column", column, "--config", dataset.config)
+    assert (code, out) == (1, "")
+    [told] = [line for line in err.splitlines() if line.startswith("s2chips: ")]
+    assert said in told
+    assert not dataset.storage.root.exists()
+
+
+def test_a_run_that_is_refused_before_it_begins_says_why(make_dataset: MakeDataset, home: Path, capfd: Words) -> None:
+    dataset = make_dataset()
+    runs = Runs(dataset.config)
+    assert not runs.run_day(DAY, {"chips": {"gate": {"max_land_center_frac": 7}}})
+    [told] = [line for line in capfd.readouterr().err.splitlines() if line.startswith("s2chips: ")]
+    assert told.startswith("s2chips: run config of chips: gate.max_land_center_frac: got 7, expected")
+    assert not dataset.storage.root.exists()
 
 
 def predict(capfd: Words, *arguments: object) -> tuple[pd.DataFrame, str]:

@@ -13,11 +13,12 @@ from dagster._core.snap.config_types import build_config_schema_snapshot
 from dagster._core.snap.snap_to_yaml import default_values_yaml_from_type_snap
 from pydantic import BaseModel
 
+from s2chips_core.ais.tables import COLUMN_ALIASES
 from s2chips_core.config import ALL, Settings, load_settings
 from s2chips_core.errors import ConfigError
 from s2chips_dagster.definitions import build_definitions
 from s2chips_dagster.run_config import KEY_VARIABLE, refuse_bad_values
-from tests.dagster.conftest import DAY, REPOSITORY
+from tests.dagster.conftest import DAY, REPOSITORY, DayRun, MakeDataset
 
 PRODUCTION = REPOSITORY / "config" / "config.yaml"
 SETTINGS = load_settings(PRODUCTION, {})
@@ -384,3 +385,27 @@ def test_every_switch_has_its_row() -> None:
     repository = DEFINITIONS.get_repository_def()
     switches = {each.name for each in (*repository.sensor_defs, *repository.schedule_defs)}
     assert switches <= {name for row in SWITCH_ROWS for name in names(row[1])}
+
+
+def test_the_titles_of_columns_are_those_that_are_read() -> None:
+    told = [(names(column), names(titles)) for column, titles in rows_of("Columns of an AIS file", 2)]
+    assert told == [([name], [name, *aliases]) for name, aliases in COLUMN_ALIASES.items()]
+
+
+def test_what_is_shown_is_there(day_run: DayRun) -> None:
+    """Each `asset` → `name` of the document is metadata of that asset."""
+    told = [pair for row in rows_of("What is shown", 2) for pair in re.findall(r"`(\w+)` → `(\w+)`", row[1])]
+    assert len(told) >= 8
+    for asset, name in told:
+        if asset != FILE_STEP:
+            assert name in day_run.metadata(asset), (asset, name)
+
+
+def test_what_is_shown_of_a_file_is_there(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    (tmp_path / "ships.csv").write_text("mmsi,lat,lon\n1,2,3\n")
+    result = make_dataset().execute(FILE_JOB, day=None, ops={FILE_STEP: {"path": str(tmp_path / "ships.csv")}})
+    assert result.success
+    [output] = [event.step_output_data for event in result.all_events if event.is_successful_output]
+    told = [pair for row in rows_of("What is shown", 2) for pair in re.findall(r"`(\w+)` → `(\w+)`", row[1])]
+    assert {name for asset, name in told if asset == FILE_STEP} <= set(output.metadata)
+    assert output.metadata["rows"].value == 1

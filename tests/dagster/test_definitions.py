@@ -13,7 +13,17 @@ from s2chips_dagster.definitions import build_definitions
 REPOSITORY = Path(__file__).parents[2]
 OF_A_DAY = ["overpass_plan", "ais_snapshots", "scene_matches", "chips", "daily_geojson", "daily_report"]
 ASSETS = [*OF_A_DAY, "tiles_index", "dataset_report"]
-JOBS = {"plan_overpasses", "capture_ais", "chip_day", "run_day", "chip_from_ais_file", "index_tiles"}
+JOBS = {
+    "plan_overpasses",
+    "capture_ais",
+    "chip_day",
+    "run_day",
+    "chip_from_ais_file",
+    "index_tiles",
+    "prune_by_ais",
+    "restore_pruned",
+    "export_dataset",
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +50,16 @@ def test_jobs_of_the_contract(definitions: dg.Definitions) -> None:
 
 def test_sensors_and_schedules_of_the_contract(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
-    assert {each.name for each in repository.sensor_defs} >= {"overpass_capture_sensor", "late_scene_sensor"}
+    assert {each.name for each in repository.sensor_defs} >= {
+        "overpass_capture_sensor",
+        "late_scene_sensor",
+        "ais_inbox_sensor",
+    }
     assert {each.name for each in repository.schedule_defs} >= {
         "weekly_overpass_plan",
         "lagged_chipping",
         "periodic_ais_capture",
+        "nightly_prune",
     }
 
 

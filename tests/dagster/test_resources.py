@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from s2chips_core.config import DATASET_ROOT_VARIABLE
@@ -101,3 +102,30 @@ def test_an_offset_that_is_no_number_is_named(config: Path, monkeypatch: pytest.
     monkeypatch.setenv(OFFSET_VARIABLE, said)
     with pytest.raises(ConfigError, match=OFFSET_VARIABLE):
         Workspace(config_file=str(config)).clock()
+
+
+def test_a_run_is_refused_in_a_line_of_its_own(tmp_path: Path) -> None:
+    """Besides the stack trace that Dagster shows; a sensor, which has no run, is let be."""
+
+    @dg.op
+    def works(workspace: Workspace) -> None:
+        pytest.fail("must not begin")
+
+    @dg.op(config_schema=dict)
+    def chips(context: dg.OpExecutionContext) -> None:
+        works_after.append(context.run_id)
+
+    works_after: list[str] = []
+    file = tmp_path / "c.yaml"
+    file.write_text("satellite_tracking: {tiles: [30STF]}\n")
+    workspace = Workspace(config_file=str(file))
+    job = dg.GraphDefinition(name="job", node_defs=[works, chips]).to_job(resource_defs={"workspace": workspace})
+    config = {"ops": {"chips": {"config": {"gate": {"max_land_center_frac": 7}}}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
+        lines = [entry.user_message for entry in instance.all_logs(result.run_id) if not entry.is_dagster_event]
+    assert not result.success
+    assert works_after == []
+    assert any(line.startswith("run config of chips: gate.max_land_center_frac: got 7, expected") for line in lines)
+    with dg.build_resources({"workspace": workspace}) as resources:
+        assert resources.workspace.settings().gate.max_land_center_frac == 0.2

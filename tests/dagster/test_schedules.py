@@ -110,7 +110,12 @@ def rig(make_rig: Any) -> Rig:
 
 def test_names_times_and_switches(make_rig: Any) -> None:
     rig = make_rig(
-        scheduling={"weekly_plan_cron": "5 4 * * 2", "chipping_cron": "7 7 * * *", "periodic_ais_cron": "9 * * * *"}
+        scheduling={
+            "weekly_plan_cron": "5 4 * * 2",
+            "chipping_cron": "7 7 * * *",
+            "periodic_ais_cron": "9 * * * *",
+            "prune_cron": "1 1 * * *",
+        }
     )
     repository = rig.definitions.get_repository_def()
     on, off = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
@@ -121,6 +126,7 @@ def test_names_times_and_switches(make_rig: Any) -> None:
         "weekly_overpass_plan": ("5 4 * * 2", "UTC", on),
         "lagged_chipping": ("7 7 * * *", "UTC", on),
         "periodic_ais_capture": ("9 * * * *", "UTC", off),
+        "nightly_prune": ("1 1 * * *", "UTC", off),
     }
 
 
@@ -264,3 +270,14 @@ def test_a_periodic_capture_needs_tiles(make_rig: Any) -> None:
     data = make_rig(satellite_tracking={"tiles": [], "areas": [pole]}).tick("periodic_ais_capture")
     assert not data.run_requests
     assert "no tile is watched" in data.skip_message
+
+
+# --- nightly_prune ---
+
+
+def test_the_night_prunes_once_and_in_earnest(rig: Rig) -> None:
+    [request] = rig.tick("nightly_prune").run_requests
+    assert request.run_key == f"prune@{NOW.date()}"
+    assert request.run_config["ops"]["prune_chips"]["config"] == {"dry_run": False}
+    job = rig.definitions.resolve_job_def("prune_by_ais")
+    assert dg.validate_run_config(job, request.run_config)

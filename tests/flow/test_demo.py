@@ -33,7 +33,7 @@ def archive(sandbox_archive: Path) -> Any:
         yield served
 
 
-FOLDERS = ("plan", "ais", "matches", "outcomes", "chips", "indexes", "reports")
+FOLDERS = ("plan", "ais", "matches", "outcomes", "chips", "indexes", "labels", "reports")
 
 
 def tree_of(runs: Runs) -> dict[str, bytes]:

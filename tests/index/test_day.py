@@ -428,8 +428,9 @@ def first_day(storage: LocalStorage) -> None:
     write_matches(storage, [match_of(1)], source=FILE)
     run(storage, Cutter({244_660_003: RefusalReason.GATE_CLOUD}))
     run(storage, Cutter(), source=FILE)
-    # Then: one stays as it is, one goes but is the file's too, one goes, one is replaced, one is new.
-    write_matches(storage, [match_of(0), match_of(3, scene=scene_of(revision="2")), match_of(4, scene=days[1])])
+    # Then: one gets another label, one goes but is the file's too, one goes, one is replaced, one is new.
+    turned = match_of(0, heading_deg=45.0, length_m=80.0, width_m=12.0)
+    write_matches(storage, [turned, match_of(3, scene=scene_of(revision="2")), match_of(4, scene=days[1])])
 
 
 @pytest.mark.parametrize("dead", [False, True], ids=["one call fails", "killed"])

@@ -86,12 +86,9 @@ def test_a_prune_that_breaks_anywhere_and_is_run_again(
         assert files(storage) == expected, storage.root.name
 
 
-@pytest.mark.parametrize("dead", [False, True], ids=["one call fails", "killed"])
-def test_a_restore_that_breaks_anywhere_and_is_run_again(
-    whole: LocalStorage, pruned: LocalStorage, tmp_path: Path, dead: bool
-) -> None:
+def test_a_restore_that_breaks_anywhere_and_is_run_again(whole: LocalStorage, pruned: LocalStorage, tmp_path: Path) -> None:
     expected = files(whole)
-    for storage in broken(pruned, restore, tmp_path, dead=dead):
+    for storage in broken(pruned, restore, tmp_path):
         restore_if_any(storage)
         assert files(storage) == expected, storage.root.name
 

@@ -191,7 +191,7 @@ def test_nothing_is_judged_of_nothing() -> None:
 
 
 def test_real_ships(shared_data: Path) -> None:
-    """Finnish waters, 60 ships: a chip cut where the track is stays, one that is moved goes, by as much as it is."""
+    """Finnish waters, 60 ships: a chip that was cut on the track stays, one that is moved goes, by as much as it is."""
     real = pd.read_parquet(shared_data / "ais" / "positions_digitraffic_20250228.parquet")
     fixes = pd.DataFrame(
         {

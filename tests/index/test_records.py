@@ -24,7 +24,9 @@ from s2chips_core.index.records import (
     index_frame,
     oriented,
     properties,
+    row_from_earlier,
     sidecar,
+    sidecar_fields,
     unique_chips,
 )
 from s2chips_core.scenes.matches import MATCH_SCHEMA
@@ -88,6 +90,27 @@ def test_a_row_has_every_field_and_the_match_as_it_is() -> None:
     assert (row["cog_deg"], row["sibling_scene_ids"], row["ship_name"]) == (271.5, ["S2B_other"], "SHIP Ø 1")
     assert (row["has_swir"], row["bands"]) == (False, ["B02", "B03", "B04", "B08"])
     assert row["created_at"] == NOW
+
+
+def test_a_kept_chip_keeps_what_was_seen_in_it_and_gets_its_labels_anew() -> None:
+    match = tables.conform(matches_frame([match_of(1)]), MATCH_SCHEMA, "m").to_pylist()[0]
+    row = {
+        **index_row(match_of(1)),
+        "confirmation": "confirmed",
+        "confirmation_offset_m": 3.0,
+        "confirmation_contrast": 99.0,
+    }
+    again = row_from_earlier(match, chip_key(match, SETTINGS), row, [*row["labels"], {"mmsi": 1}])
+    assert again == {**row, "vessels": 2, "labels": [*row["labels"], {"mmsi": 1}]}
+
+
+def test_labels_are_in_the_sidecar_and_the_parts_alone() -> None:
+    row = index_row(match_of(1))
+    assert "labels" not in properties(row)
+    assert "labels" not in INDEX_SCHEMA.names
+    assert PART_SCHEMA.names == [*INDEX_SCHEMA.names, "labels"]
+    assert [label["mmsi"] for label in sidecar_fields(row)["labels"]] == [row["mmsi"]]
+    assert properties(row)["vessels"] == 1
 
 
 def test_swir_is_told_from_the_bands() -> None:
