@@ -227,9 +227,14 @@ def scene_snapshot(scene_id: str, sha256_hex: str) -> str:
     return f"provenance/scenes/{name or 'scene'}-{safe(sha256_hex[:16])}.json"
 
 
+def deciding_configs() -> str:
+    """All settings that decided what is in chips."""
+    return "provenance/configs"
+
+
 def deciding_config(config_hash: str) -> str:
     """The settings that decided what is in chips, named after their hash; written once."""
-    return f"provenance/configs/{safe(config_hash)}.json"
+    return f"{deciding_configs()}/{safe(config_hash)}.json"
 
 
 def daily_geojson(scene_day: date) -> str:

@@ -26,7 +26,7 @@ from s2chips_core.pages import facts
 from s2chips_core.pages.day_items import MAX_INLINE_QUICKLOOKS, chip_items, refused_items
 from s2chips_core.pages.day_map import DayMap, build_map
 from s2chips_core.pages.day_summary import build_funnel, build_tiles, find_mismatches
-from s2chips_core.pages.gate_bars import Limits
+from s2chips_core.pages.limits import Limits, read_limits
 from s2chips_core.pages.overpasses import STATUS_NOTES, DayOverpasses, build_overpasses, read_overpasses
 from s2chips_core.pages.shell import render_page
 from s2chips_core.pages.tracks import read_fixes
@@ -175,7 +175,7 @@ def write_report(
     Args:
         day: the UTC day.
         storage: the dataset.
-        settings: its gate is known to be that of the chips which were made with this configuration.
+        settings: the configuration of now; what was made with another is shown with that one's limits.
         generated_at, software_version, title, imagery_credit: see `build_report`.
         progress: is told how far the pictures are.
 
@@ -191,7 +191,7 @@ def write_report(
         parts = [tables.read_arrow(storage, key, PART_SCHEMA) for key in sorted(keys) if storage.exists(key)]
         index = unique_chips(join_parts(parts))
     chips = index.to_pylist()
-    limits = Limits({settings.config_hash: settings.gate})
+    limits = read_limits(storage, settings)
     scene_days = {moment.date() for moment in outcomes["scene_datetime"].dropna()} | {day}
     views = refresh_views(chips, scene_days, storage=storage, limits=limits, progress=progress)
     page = build_report(

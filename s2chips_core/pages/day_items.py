@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from s2chips_core.chips.identity import fingerprint
-from s2chips_core.pages.gate_bars import Limits, gate_bars, gate_notes
+from s2chips_core.pages.gate_bars import gate_bars, gate_notes
 from s2chips_core.pages.items import (
     Sheet,
     chip_item,
@@ -19,6 +19,7 @@ from s2chips_core.pages.items import (
     quicklook_side_px,
     refused_item,
 )
+from s2chips_core.pages.limits import Limits
 from s2chips_core.pages.tracks import select_track
 from s2chips_core.pages.view_files import View
 from s2chips_core.scenes.scene import Scene

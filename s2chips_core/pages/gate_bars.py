@@ -1,11 +1,11 @@
 """The gate's numbers against their limits, for bars.
 
-Here: which limits a number was judged by, and the words. Not here: the gate (`chips.gate`), the drawing
-(`templates/viewer.js`).
+Here: the bars and the words. Not here: which limits a number was judged by (`limits`), the gate (`chips.gate`), the
+drawing (`templates/viewer.js`).
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from s2chips_core.config import Gate
@@ -70,33 +70,6 @@ def gate_notes(row: Mapping[str, Any], gate: Gate | None) -> list[str]:
         if not gate.enabled:
             notes.append("The gate was off: nothing was refused by these numbers.")
     return notes
-
-
-class Limits:
-    """The gate's limits by configuration, and by what a decision rests on."""
-
-    def __init__(self, gates: Mapping[str, Gate]) -> None:
-        """`gates`: config hash -> limits, of the configurations that are known."""
-        self._gates = dict(gates)
-
-    def of_hash(self, config_hash: str) -> Gate | None:
-        """The limits of a configuration."""
-        return self._gates.get(config_hash)
-
-    def of_fingerprint(self, wanted: str | None, by_hash: Mapping[str, str]) -> Gate | None:
-        """The limits behind a decision.
-
-        Args:
-            wanted: its fingerprint.
-            by_hash: config hash -> the fingerprint that the decision would have with that configuration.
-        """
-        found = [config_hash for config_hash, fingerprint in by_hash.items() if fingerprint == wanted]
-        return self._gates.get(found[0]) if wanted is not None and found else None
-
-    @property
-    def hashes(self) -> Sequence[str]:
-        """The configurations that are known."""
-        return list(self._gates)
 
 
 def _bar(label: str, value: float | None, gate: Gate | None, limit_name: str) -> GateBar:

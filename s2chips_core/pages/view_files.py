@@ -25,7 +25,7 @@ from rasterio.io import MemoryFile
 from s2chips_core import layout
 from s2chips_core.errors import StorageError
 from s2chips_core.index.parts import COMMIT_LOCK, chips_of_scene_day
-from s2chips_core.pages.gate_bars import Limits
+from s2chips_core.pages.limits import Limits
 from s2chips_core.pages.views import VERSION, Layout, draw_sheet
 from s2chips_core.storage import Storage
 

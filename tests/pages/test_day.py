@@ -14,10 +14,11 @@ from s2chips_core.ais.fixes import FIX_SCHEMA
 from s2chips_core.ais.snapshots import write_snapshots
 from s2chips_core.errors import InputError, SchemaError, StorageError
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
+from s2chips_core.index.provenance import keep_config
 from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.pages.day import SCRIPTS, build_report, write_report
 from s2chips_core.pages.day_items import MAX_INLINE_QUICKLOOKS
-from s2chips_core.pages.gate_bars import Limits
+from s2chips_core.pages.limits import Limits
 from s2chips_core.storage import LocalStorage
 from tests.pages.sample_day import DAY, GENERATED_AT, SETTINGS, ReportDay, make_day, put_day
 
@@ -201,6 +202,17 @@ def test_write_report_reads_the_day_from_the_dataset(storage: LocalStorage) -> N
     refused = {item["outcome"]: item for item in items[4:]}
     assert refused["no_scene"]["gate"] is None
     assert refused["gate_cloud"]["gate"]["bars"][0]["limit"] == SETTINGS.gate.max_cloud_center_frac
+
+
+def test_limits_are_those_of_the_configuration_that_made_it(storage: LocalStorage) -> None:
+    put_day(storage, make_day(chips=1, refused=13))
+    keep_config(storage, SETTINGS)
+    other = SETTINGS.override({"gate": {"min_water_center_frac": 0.7, "ndwi_water_thresh": 0.2}})
+    written = write_report(DAY, storage=storage, settings=other, **MADE)
+    items = {item["outcome"]: item for item in Reader(storage.get(written.key)).items}
+    for outcome in ("chipped", "gate_cloud"):
+        assert items[outcome]["gate"]["bars"][2]["limit"] == 0.5
+    assert {view.layout.ndwi_water_thresh for view in written.views.views.values()} == {0.05}
 
 
 def test_limits_of_another_configuration_are_not_guessed(storage: LocalStorage) -> None:

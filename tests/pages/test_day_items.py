@@ -6,7 +6,7 @@ from s2chips_core.errors import InputError
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.pages.day_items import MAX_INLINE_QUICKLOOKS, chip_items, refused_items
-from s2chips_core.pages.gate_bars import Limits
+from s2chips_core.pages.limits import Limits
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.tables import conform
 from tests.pages.sample_day import SETTINGS, ReportDay, make_day

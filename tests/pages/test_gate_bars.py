@@ -7,7 +7,7 @@ import pytest
 
 from s2chips_core.chips.gate import GateNumbers, judge_scl
 from s2chips_core.config import Gate
-from s2chips_core.pages.gate_bars import Limits, gate_bars, gate_notes
+from s2chips_core.pages.gate_bars import gate_bars, gate_notes
 
 ROW: dict[str, Any] = {"qa_cloud_frac": 0.05, "qa_land_frac": 0.21, "qa_water_frac": 0.5, "qa_nodata_frac": None}
 
@@ -48,13 +48,3 @@ def test_notes_say_how_it_was_judged() -> None:
     assert "not there" in notes
     assert "32 × 32 px" in notes
     assert "The gate was off" in notes
-
-
-def test_limits_are_found_by_what_a_decision_rests_on() -> None:
-    strict, loose = Gate(max_cloud_center_frac=0.01), Gate(max_cloud_center_frac=0.5)
-    limits = Limits({"aa": strict, "bb": loose})
-    assert limits.of_hash("bb") is loose
-    assert limits.of_hash("cc") is None
-    assert limits.of_fingerprint("f2", {"aa": "f1", "bb": "f2"}) is loose
-    assert limits.of_fingerprint("f3", {"aa": "f1", "bb": "f2"}) is None
-    assert limits.of_fingerprint(None, {"aa": "f1"}) is None

@@ -12,7 +12,7 @@ from s2chips_core import layout, tables
 from s2chips_core.errors import StorageError
 from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.pages import view_files
-from s2chips_core.pages.gate_bars import Limits
+from s2chips_core.pages.limits import Limits
 from s2chips_core.pages.view_files import ViewsResult, refresh_views
 from s2chips_core.storage import LocalStorage
 from tests.pages.sample_day import DAY, SETTINGS, ReportDay, make_day, put_day
