@@ -115,7 +115,6 @@ def _chip(ship: int, day: date, random: np.random.Generator, splits: Splits, of_
         "scene_snapshot": "provenance/scenes/sample.json",
         "vessels": 1 + ship % 3, "confirmation": CONFIRMATIONS[min(ship % 7, 3)],
         "created_at": sensed + timedelta(days=3), "software_version": "0.1.0", "config_hash": "0123456789abcdef",
-        "scene_snapshot": "provenance/scenes/s.json",
         "bbox": dict(zip(("xmin", "ymin", "xmax", "ymax"), shape.bounds, strict=True)), "geometry": shape.wkb,
     }  # fmt: skip
 
