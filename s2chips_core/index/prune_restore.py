@@ -19,7 +19,7 @@ from s2chips_core.index.prune import IN_JOURNAL, PRUNE_LOCK, hold_sources
 from s2chips_core.index.prune_moves import Action, Move, Tell, carry_out, finish_moves, put_move
 from s2chips_core.index.prune_selection import PRUNE_SCHEMA
 from s2chips_core.index.prune_trash import LATEST, TrashNote, choose_trash, list_trashes
-from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def _read_trash(storage: Storage, note: TrashNote) -> tuple[pd.DataFrame, pd.Dat
     """Rows and reasons. SchemaError for rows that the index of this version cannot take: then nothing is put back."""
     names = ["chip_id", "path", "target_id", "fingerprint", "scene_datetime"]
     frames = [
-        tables.to_frame(tables.read_arrow(storage, layout.in_trash(note.trash_id, key), INDEX_SCHEMA).select(names)).assign(
+        tables.to_frame(tables.read_arrow(storage, layout.in_trash(note.trash_id, key), PART_SCHEMA).select(names)).assign(
             part=key
         )
         for key in note.row_keys
