@@ -117,11 +117,11 @@ def test_a_trash_says_what_it_holds(dataset: LocalStorage) -> None:
 def test_columns_that_others_add_are_kept(dataset: LocalStorage) -> None:
     part = layout.index_part(DAY, DAY, layout.CAPTURE)
     table = tables.read_whole(dataset, part)
-    labels = pa.array([[{"mmsi": n, "box": [1.0, None]}] for n in range(table.num_rows)])
-    dataset.put(part, tables.parquet_bytes(table.append_column("labels", labels)))
+    column = pa.array([[{"mmsi": n, "box": [1.0, None]}] for n in range(table.num_rows)])
+    dataset.put(part, tables.parquet_bytes(table.append_column("later", column)))
     prune(dataset)
     for key in (part, layout.in_trash(TRASH, part)):
-        assert tables.read_whole(dataset, key).schema.field("labels").type == labels.type
+        assert tables.read_whole(dataset, key).schema.field("later").type == column.type
 
 
 def test_a_dry_run_writes_its_table_and_nothing_else(dataset: LocalStorage) -> None:
