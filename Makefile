@@ -45,6 +45,7 @@ bench: $(DEV_STAMP)  ## cutting against a peer, planning, a minute of 5,000 AIS 
 	$(BIN)/python -m benchmarks.cutting
 	$(BIN)/python -m benchmarks.planning
 	$(BIN)/python -m benchmarks.capture
+	$(BIN)/python -m benchmarks.dataset_page
 
 clean:  ## remove what demo and installation made
 	rm -rf $(VENV) demo

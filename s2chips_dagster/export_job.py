@@ -24,7 +24,7 @@ class ExportConfig(dg.Config):
         default=["stac", "webdataset", "coco", "geoparquet"],
         description="What to write: stac (catalogue), webdataset (shards), coco (boxes of ships), geoparquet (tables).",
     )
-    splits: list[str] = Field(default=["train", "val", "test"], description="Which splits.")
+    splits: list[str] = Field(default=["train", "val", "test"], description="Which splits: any of train, val and test.")
     bands: list[str] = Field(
         default=[],
         description="Only these bands, in this order; chips that lack one are left out. Empty: each chip as it is.",

@@ -133,19 +133,20 @@ def prune_metadata(result: "PruneResult", settings: Settings, storage: Storage) 
     else:
         path = storage.url(layout.trash_table(result.trash_id)) if result.trash_id else ""
     return {
+        # The UI shows the first lines of an event: what goes comes first.
+        "going": len(going),
+        "table": records_table(_shown(going.head(SHOWN_ROWS).to_dict("records")), COLUMNS),
+        "reasons": counts_table(reasons, "reason", "chips"),
+        "path": dg.MetadataValue.path(path),
+        "trash": result.trash_id or "",
         "dry_run": result.dry_run,
         "judged": len(result.judged),
-        "going": len(going),
+        "time_tolerance_min": settings.prune.time_tolerance_min,
+        "distance_tolerance_m": settings.prune.distance_tolerance_m,
         "left": dg.MetadataValue.json(dict(result.left)),
-        "trash": result.trash_id or "",
         "finished": dg.MetadataValue.json(
             [{"trash": m.trash_id, "action": str(m.action), "chips": len(m.paths)} for m in result.finished]
         ),
-        "time_tolerance_min": settings.prune.time_tolerance_min,
-        "distance_tolerance_m": settings.prune.distance_tolerance_m,
-        "reasons": counts_table(reasons, "reason", "chips"),
-        "table": records_table(_shown(going.head(SHOWN_ROWS).to_dict("records")), COLUMNS),
-        "path": dg.MetadataValue.path(path),
         "seconds": round(result.seconds, 3),
     }
 

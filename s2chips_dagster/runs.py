@@ -50,12 +50,13 @@ class Runs:
         """`chip_from_ais_file`; the days it touched, or none when it failed.
 
         Raises:
-            ConfigError, InputError: the values or the file cannot be; nothing was started.
+            ConfigError, InputError, MixedAisError: the values or the file cannot be; nothing was started.
         """
         from s2chips_core.ais.day import check_file
 
         sections = {section: values for section, values in config.items() if isinstance(values, Mapping)}
-        check_file(path, now=self.now(), columns=self.settings.override(sections, "command line").ais.titles)
+        titles = self.settings.override(sections, "command line").ais.titles
+        check_file(path, storage=self.storage, now=self.now(), columns=titles)
         ops = {"chip_ais_file": {"config": {"path": str(path), **config}}}
         result = self._result("chip_from_ais_file", {"ops": ops})
         if not result.success:

@@ -264,9 +264,11 @@ def read_file(
     return FileDays(source_id=source_id, targets=by_day, fixes=fixes, known_as=known_as)
 
 
-def check_file(path: Path, *, now: datetime, columns: Mapping[str, str] | None = None) -> None:
+def check_file(path: Path, *, storage: Storage, now: datetime, columns: Mapping[str, str] | None = None) -> None:
     """Read an AIS table and keep nothing: only to see whether it can be read. Arguments and errors as for `read_file`."""
-    read_ais_table(_read_bytes(path), path.name, now=now, source_id="file-checked", named=columns)
+    targets = read_ais_table(_read_bytes(path), path.name, now=now, source_id="file-checked", named=columns)
+    if storage.exists(layout.dataset_note()):  # else there would be something to note
+        claim_dataset(storage, set(targets["ais_source"]))
 
 
 def _read_bytes(path: Path) -> bytes:

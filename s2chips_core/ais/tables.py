@@ -66,6 +66,8 @@ COLUMN_ALIASES: dict[str, tuple[str, ...]] = {
 digitraffic.fi and aisstream recorders. Compared in lower case without surrounding spaces; the name on the left wins, then
 the order here. Before all of these comes what a user names (`ais.columns`)."""
 
+ABCD = frozenset("abcd")
+"""Titles that are dimensions only where all four are there: one alone may be anything."""
 _MISSING = frozenset(("", "nan", "nat", "none", "null", "n/a", "#n/a", "na", "-", "unknown", "undefined"))
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:?\d{2}.*)?|\d{8}T\d{4}.*"
@@ -171,9 +173,10 @@ def _plain(title: str) -> str:
 def _columns(header: list[str], named: Mapping[str, str]) -> dict[str, int]:
     """Column -> its place in the header."""
     titles = [_plain(title) for title in header]
+    lone = frozenset() if set(titles) >= ABCD else ABCD
     found = {}
     for name, aliases in COLUMN_ALIASES.items():
-        known = (_plain(named[name]),) if name in named else (name, *aliases)
+        known = (_plain(named[name]),) if name in named else (name, *(alias for alias in aliases if alias not in lone))
         title = next((title for title in known if title in titles), None)
         if title is not None:
             found[name] = titles.index(title)

@@ -3,13 +3,14 @@
 Here: reading them, checking that they are what the index says, writing them anew. Not here: where they go (`dataset`).
 """
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rasterio.errors import RasterioIOError
-from rasterio.io import MemoryFile
+from rasterio.io import DatasetReader, MemoryFile
 
 from s2chips_core import layout
 from s2chips_core.chips.artefacts import is_cog, rewrite_geotiff
@@ -27,11 +28,13 @@ Labels = list[dict[str, Any]]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RasterFacts:
-    """What a GeoTIFF says of itself."""
+    """What the GeoTIFFs of a chip say of themselves."""
 
     rows: int
     cols: int
     cloud_optimized: bool
+    mask_bands: tuple[str, ...] = ()
+    """Of the masks; none where there are none. Earlier versions wrote fewer."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +72,16 @@ def read_chip(storage: Storage, row: Mapping[str, Any], get: Callable[[str], byt
                 data[suffix] = get(key)
             except StorageError as error:
                 raise StorageError(key, f"of {layout.tiles_index()} cannot be read; {REMEDY} ({error})") from error
-    tags, raster = _open(path, data[TIF_SUFFIX])
+    with _opened(path, data[TIF_SUFFIX]) as tif:
+        tags, facts = tif.tags(), RasterFacts(rows=tif.height, cols=tif.width, cloud_optimized=is_cog(tif))
+    if MASKS_SUFFIX in data:
+        with _opened(layout.chip_artefacts(path, (MASKS_SUFFIX,))[0], data[MASKS_SUFFIX]) as masks:
+            facts = dataclasses.replace(facts, mask_bands=tuple(masks.descriptions))
     sidecar = _sidecar(path, data[SIDECAR_SUFFIX])
     made = {row["fingerprint"], tags.get("fingerprint"), sidecar.get("fingerprint")}
     if len(made) > 1:
         raise StorageError(path, f"is not the chip that {layout.tiles_index()} tells of; {REMEDY}")
-    return ChipFiles(data=data, raster=raster, labels=sidecar.get("labels"))
+    return ChipFiles(data=data, raster=facts, labels=sidecar.get("labels"))
 
 
 def rewritten(files: ChipFiles, shown: Mapping[str, Any], labels: Labels | None) -> ChipFiles:
@@ -94,16 +101,16 @@ def rewritten(files: ChipFiles, shown: Mapping[str, Any], labels: Labels | None)
         said["labels"] = labels
     sidecar = (json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     data = {**files.data, TIF_SUFFIX: tif, SIDECAR_SUFFIX: sidecar}
-    return ChipFiles(data=data, raster=_open("export", tif)[1], labels=labels)
+    return ChipFiles(data=data, raster=files.raster, labels=labels)
 
 
-def _open(path: str, data: bytes) -> tuple[dict[str, str], RasterFacts]:
+@contextlib.contextmanager
+def _opened(key: str, data: bytes) -> Iterator[DatasetReader]:
     try:
         with MemoryFile(data) as memory, memory.open() as raster:
-            facts = RasterFacts(rows=raster.height, cols=raster.width, cloud_optimized=is_cog(raster))
-            return raster.tags(), facts
+            yield raster
     except RasterioIOError as error:
-        raise StorageError(path, f"is no GeoTIFF: {error}") from error
+        raise StorageError(key, f"is no GeoTIFF: {error}") from error
 
 
 def _sidecar(path: str, data: bytes) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -41,10 +42,13 @@ class Digest:
 class ExportFolder:
     """An export that is being written. Threads may write at once."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, lines: IO[bytes]) -> None:
         self.root = root
         self.storage = LocalStorage(root)
-        self.digests: dict[str, Digest] = {}
+        self.files, self.bytes = 0, 0
+        """What was written."""
+        self._lines = lines
+        """The checksums, as they come: of 100,000 chips they are half a million."""
         self._lock = threading.Lock()
 
     def put(self, key: str, data: bytes) -> Digest:
@@ -52,7 +56,7 @@ class ExportFolder:
         self.storage.put(key, data)
         return self._remember(key, Digest(sha256=hashlib.sha256(data).hexdigest(), size=len(data)))
 
-    def link(self, key: str, source: Path) -> bytes:
+    def link(self, key: str, source: Path) -> tuple[bytes, Digest]:
         """Make `key` a hard link to `source`; returns what is in it.
 
         The link is read, not the source: it stays what it is when the dataset replaces its file.
@@ -68,8 +72,7 @@ class ExportFolder:
         except OSError as error:
             problem = f"cannot be linked from {source}: {error.strerror}; an export to another file system is copied"
             raise StorageError(key, problem) from error
-        self._remember(key, Digest(sha256=hashlib.sha256(data).hexdigest(), size=len(data)))
-        return data
+        return data, self._remember(key, Digest(sha256=hashlib.sha256(data).hexdigest(), size=len(data)))
 
     @contextlib.contextmanager
     def stream(self, key: str) -> Iterator[IO[bytes]]:
@@ -89,16 +92,18 @@ class ExportFolder:
 
     def finish(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Write checksums, then the manifest; returns the manifest as written."""
-        lines = "".join(f"{digest.sha256}  {key}\n" for key, digest in sorted(self.digests.items()))
-        files, size = len(self.digests), sum(digest.size for digest in self.digests.values())
-        checksums = self.put(layout.export_checksums(), lines.encode())
-        whole = {**manifest, "files": files, "bytes": size, "checksums_sha256": checksums.sha256}
+        whole = {**manifest, "files": self.files, "bytes": self.bytes}
+        self._lines.seek(0)
+        lines = sorted(self._lines, key=lambda line: line.partition(b"  ")[2])
+        whole["checksums_sha256"] = self.put(layout.export_checksums(), b"".join(lines)).sha256
         self.storage.put(layout.export_manifest(), (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode())
         return whole
 
     def _remember(self, key: str, digest: Digest) -> Digest:
         with self._lock:
-            self.digests[key] = digest
+            self._lines.write(f"{digest.sha256}  {key}\n".encode())
+            self.files += 1
+            self.bytes += digest.size
         return digest
 
 
@@ -126,7 +131,7 @@ def export_folder(target: Path) -> Iterator[ExportFolder]:
         try:
             shutil.rmtree(beside["partial"], ignore_errors=True)
             beside["partial"].mkdir()
-            folder = ExportFolder(beside["partial"])
+            folder = ExportFolder(beside["partial"], held.enter_context(tempfile.TemporaryFile()))
             yield folder
             if not folder.storage.exists(layout.export_manifest()):
                 raise StorageError(str(target), "the export was not finished")

@@ -119,17 +119,22 @@ class Passes:
 
     def _write_chip(self, row: Row, shown: Row) -> _Written:
         """Read a chip, and write its files where they belong in the export."""
-        linked = self.options.assets == "link"
-        files = read_chip(self.storage, row, self._link if linked else None)
+        linked: dict[str, Digest] = {}
+
+        def link(key: str) -> bytes:
+            # Linked files are never written anew, so that they have the key that they have in the dataset.
+            data, linked[key] = self._link(key)
+            return data
+
+        files = read_chip(self.storage, row, link if self.options.assets == "link" else None)
         files, labels = self._as_shown(files, shown)
         digests = {}
         for suffix, data in files.data.items():
             [key] = layout.chip_artefacts(shown["path"], (suffix,))
-            digests[suffix] = self.folder.digests[key] if linked else self.folder.put(key, data)
+            digests[suffix] = linked[key] if linked else self.folder.put(key, data)
         return _Written(shown=shown, raster=files.raster, labels=labels, digests=digests)
 
-    def _link(self, key: str) -> bytes:
-        """Linked files are never written anew, so that they have the key that they have in the dataset."""
+    def _link(self, key: str) -> tuple[bytes, Digest]:
         if not isinstance(self.storage, LocalStorage):
             raise InputError("export option assets", "link", "copy: the dataset is on no local disk")
         return self.folder.link(key, self.storage.path(key))
@@ -199,7 +204,8 @@ class Passes:
         """Name, files and labels of a chip; one that lies in the export is not made a second time."""
         if self.options.chip_files:
             keys = {s: layout.chip_artefacts(shown["path"], (s,))[0] for s in shards.NAMES}
-            data = {suffix: self.folder.storage.get(key) for suffix, key in keys.items() if key in self.folder.digests}
+            there = self.folder.storage
+            data = {suffix: there.get(key) for suffix, key in keys.items() if suffix != MASKS_SUFFIX or there.exists(key)}
             return shown["chip_id"], shards.sample_files(data, self.options.array), None
         files, labels = self._as_shown(read_chip(self.storage, row), shown)
         return shown["chip_id"], shards.sample_files(files.data, self.options.array), labels

@@ -115,7 +115,7 @@ def bbox_of(shape: shapely.Geometry) -> list[float]:
 
 def item_assets(bands: tuple[str, ...], *, masks: bool) -> dict[str, dict[str, Any]]:
     """What the assets of every item of a collection are."""
-    described = dict(_described(bands, cloud_optimized=False, masks=masks))
+    described = dict(_described(bands, cloud_optimized=False, mask_bands=MASK_BANDS if masks else ()))
     described["data"].pop("type")  # plain and cloud-optimized may be side by side
     return described
 
@@ -144,7 +144,7 @@ def _assets(
     row: Mapping[str, Any], here: str, raster: RasterFacts, digests: Mapping[str, Digest]
 ) -> list[tuple[str, dict[str, Any], Digest]]:
     suffixes = {"data": TIF_SUFFIX, "masks": MASKS_SUFFIX, "quicklook": QUICKLOOK_SUFFIX, "metadata": SIDECAR_SUFFIX}
-    described = _described(tuple(row["bands"]), cloud_optimized=raster.cloud_optimized, masks=MASKS_SUFFIX in digests)
+    described = _described(tuple(row["bands"]), cloud_optimized=raster.cloud_optimized, mask_bands=raster.mask_bands)
     assets = []
     for name, asset in described:
         suffix = suffixes[name]
@@ -153,7 +153,9 @@ def _assets(
     return assets
 
 
-def _described(bands: tuple[str, ...], *, cloud_optimized: bool, masks: bool) -> list[tuple[str, dict[str, Any]]]:
+def _described(
+    bands: tuple[str, ...], *, cloud_optimized: bool, mask_bands: tuple[str, ...]
+) -> list[tuple[str, dict[str, Any]]]:
     data = {
         "title": "Surface reflectance",
         "type": CLOUD_OPTIMIZED if cloud_optimized else GEOTIFF,
@@ -164,14 +166,14 @@ def _described(bands: tuple[str, ...], *, cloud_optimized: bool, masks: bool) ->
         ],
     }
     mask = {
-        "title": "Cloud, land, water and valid masks: 1 yes, 0 no, 255 not known",
+        "title": f"Masks ({', '.join(mask_bands)}): 1 yes, 0 no, 255 not known; scl has ESA's classes",
         "type": GEOTIFF,
         "roles": ["data-mask"],
-        "bands": [{"name": name, "data_type": "uint8", "nodata": NOT_KNOWN} for name in MASK_BANDS],
+        "bands": [{"name": name, "data_type": "uint8", "nodata": NOT_KNOWN} for name in mask_bands],
     }
     quicklook = {"title": "Quicklook", "type": "image/jpeg", "roles": ["thumbnail", "overview"]}
     metadata = {"title": "Row of the index, and the ships in the chip", "type": JSON_TYPE, "roles": ["metadata", "labels"]}
-    return [("data", data), *([("masks", mask)] if masks else []), ("quicklook", quicklook), ("metadata", metadata)]
+    return [("data", data), *([("masks", mask)] if mask_bands else []), ("quicklook", quicklook), ("metadata", metadata)]
 
 
 def platform(name: str) -> str:

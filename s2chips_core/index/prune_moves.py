@@ -173,7 +173,7 @@ def _add_rows(storage: Storage, move: Move) -> None:
         if storage.exists(key):
             there = tables.read_whole(storage, key)
             table = table.filter(pc.invert(pc.is_in(table["chip_id"], value_set=there["chip_id"].combine_chunks())))
-            # A row that an older version removed lacks the columns that have come since: they are null.
+            # Columns of which one side knows nothing are null there.
             table = pa.concat_tables([there, table], promote_options="default")
         _put_changed(storage, key, table.sort_by([("scene_datetime", "ascending"), ("chip_id", "ascending")]))
 

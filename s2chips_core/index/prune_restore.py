@@ -19,6 +19,7 @@ from s2chips_core.index.prune import IN_JOURNAL, PRUNE_LOCK, hold_sources
 from s2chips_core.index.prune_moves import Action, Move, Tell, carry_out, finish_moves, put_move
 from s2chips_core.index.prune_selection import PRUNE_SCHEMA
 from s2chips_core.index.prune_trash import LATEST, TrashNote, choose_trash, list_trashes
+from s2chips_core.index.records import PART_SCHEMA
 from s2chips_core.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ def restore_trash(which: str, *, storage: Storage, tell: Tell | None = None) -> 
 
     Raises:
         InputError: there is no such trash.
+        SchemaError: the trash was filled by a version with other columns.
         StorageError: the dataset cannot be read or written, or another prune or restore is at work.
     """
     with storage.lock(PRUNE_LOCK):
@@ -126,9 +128,12 @@ def select_left(
 
 
 def _read_trash(storage: Storage, note: TrashNote) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows and reasons. SchemaError for rows that the index of this version cannot take: then nothing is put back."""
     names = ["chip_id", "path", "target_id", "fingerprint", "scene_datetime"]
     frames = [
-        tables.to_frame(tables.read_whole(storage, layout.in_trash(note.trash_id, key)).select(names)).assign(part=key)
+        tables.to_frame(tables.read_arrow(storage, layout.in_trash(note.trash_id, key), PART_SCHEMA).select(names)).assign(
+            part=key
+        )
         for key in note.row_keys
     ]
     rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*names, "part"])

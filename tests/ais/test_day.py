@@ -13,7 +13,8 @@ import pytest
 
 from s2chips_core import layout, tables
 from s2chips_core.ais.capture_record import RECORDED, CaptureRecord, PassRecord, read_records, write_record
-from s2chips_core.ais.day import read_file, record_day, record_synthetic, synthetic_fixes_of_plan
+from s2chips_core.ais.dataset import claim_dataset
+from s2chips_core.ais.day import check_file, read_file, record_day, record_synthetic, synthetic_fixes_of_plan
 from s2chips_core.ais.fixes import FIX_SCHEMA
 from s2chips_core.ais.fixes_of_window import AREA_MARGIN_DEG
 from s2chips_core.ais.snapshots import read_snapshots, write_snapshots
@@ -289,6 +290,23 @@ def test_a_file_that_is_not_there(storage: LocalStorage, tmp_path: Path) -> None
         read(storage, tmp_path / "none.csv")
     with pytest.raises(InputError, match="readable CSV, XLSX or Parquet"):
         read(storage, tmp_path)
+
+
+def test_looking_at_a_file_keeps_nothing_and_refuses_as_reading_it_does(storage: LocalStorage, tmp_path: Path) -> None:
+    (tmp_path / "ships.csv").write_text(ROWS)
+    check_file(tmp_path / "ships.csv", storage=storage, now=NOW)
+    assert not storage.root.exists()
+    with pytest.raises(InputError, match=r"ais\.columns\.lat"):
+        check_file(tmp_path / "ships.csv", storage=storage, now=NOW, columns={"lat": "Breite"})
+    claim_dataset(storage, {"synthetic"})
+    with pytest.raises(MixedAisError, match="synthetic AIS, got file"):
+        check_file(tmp_path / "ships.csv", storage=storage, now=NOW)
+
+
+def test_a_file_is_remembered_under_its_names(storage: LocalStorage, tmp_path: Path) -> None:
+    for name, known in (("a.csv", ()), ("b.csv", ("a.csv",)), ("a.csv", ("a.csv", "b.csv"))):
+        (tmp_path / name).write_text(ROWS)
+        assert read_file(tmp_path / name, storage=storage, now=NOW).known_as == known
 
 
 def test_synthetic_ships_that_are_made_again_replace_the_old(storage: LocalStorage) -> None:

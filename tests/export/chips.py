@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from s2chips_core import layout, tables
-from s2chips_core.chips.chip import CutRequest
+from s2chips_core.chips.chip import MASK_BANDS, CutRequest
 from s2chips_core.chips.grid import utm_xy
 from s2chips_core.config import Settings
 from s2chips_core.index.chip_files import encode_artefacts
@@ -67,7 +67,7 @@ def keep(
     plain = tables.conform(matches_frame([match]), MATCH_SCHEMA, "m").to_pylist()[0]
     key = chip_key(plain, settings)
     request = CutRequest(target_id=plain["target_id"], mmsi=plain["mmsi"], lat=key.lat, lon=key.lon, chip_id=key.chip_id)
-    masks = np.random.default_rng(number).integers(0, 2, (4, SIZE_PX, SIZE_PX)).astype("uint8")
+    masks = np.random.default_rng(number).integers(0, 2, (len(MASK_BANDS), SIZE_PX, SIZE_PX)).astype("uint8")
     x, y = (float(v[0]) // 10 * 10 for v in utm_xy(np.array([key.lon]), np.array([key.lat]), scene.epsg))
     transform = (10.0, 0.0, x - SIZE_PX // 2 * 10, 0.0, -10.0, y + 10 + SIZE_PX // 2 * 10)
     chip = chip_of(request, scene, settings, transform=transform, masks=masks if settings.masks.persist else None)

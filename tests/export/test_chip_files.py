@@ -10,6 +10,7 @@ import rasterio
 from rasterio.io import MemoryFile
 
 from s2chips_core import layout
+from s2chips_core.chips.chip import MASK_BANDS
 from s2chips_core.errors import StorageError
 from s2chips_core.export.chip_files import read_chip, rewritten
 from s2chips_core.index.records import INDEX_SCHEMA, properties
@@ -34,7 +35,8 @@ def test_read(storage: LocalStorage, kept: Kept) -> None:
     for suffix, data in files.data.items():
         assert data == storage.get(layout.chip_artefacts(kept.row["path"], (suffix,))[0])
     assert set(files.data) == {".tif", "_masks.tif", "_quicklook.jpg", ".json"}
-    assert (files.raster.rows, files.raster.cols, files.raster.cloud_optimized) == (32, 32, False)
+    facts = files.raster
+    assert (facts.rows, facts.cols, facts.cloud_optimized, facts.mask_bands) == (32, 32, False, MASK_BANDS)
     assert files.labels is not None
     assert [label["mmsi"] for label in files.labels] == [kept.row["mmsi"], 311_000_000]
 
@@ -44,6 +46,7 @@ def test_a_chip_without_masks_and_without_labels(storage: LocalStorage, kept: Ke
     storage.put(kept.row["path"].replace(".tif", ".json"), json.dumps(properties(row_of(kept))).encode())
     files = read_chip(storage, row_of(kept))
     assert "_masks.tif" not in files.data
+    assert files.raster.mask_bands == ()
     assert files.labels is None
 
 
@@ -112,6 +115,7 @@ def test_written_anew_pixels_are_the_same_bits(
         told = {k: v for k, v in new.tags().items() if k not in ("AREA_OR_POINT", "OVR_RESAMPLING_ALG")}
         assert told == {"chip_id": "abcd", "vessel_id": "ffee", "lat": str(made.row["lat"])}
         assert new.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == old.tags(ns="IMAGE_STRUCTURE").get("LAYOUT")
+    assert anew.raster == files.raster
     assert anew.raster.cloud_optimized is (geotiff == "cog" and compression != "none")
     for trace in (made.row["mmsi"], made.row["chip_id"], made.row["fingerprint"]):
         assert str(trace).encode() in files.data[".tif"]

@@ -187,7 +187,9 @@ def test_links_stay_when_the_source_is_replaced(tmp_path: Path) -> None:
     source, target = tmp_path / "source.txt", tmp_path / "out"
     source.write_bytes(b"one")
     with export_folder(target) as folder:
-        assert folder.link("a.txt", source) == b"one"
+        data, digest = folder.link("a.txt", source)
+        assert data == b"one"
+        assert digest.sha256 == hashlib.sha256(b"one").hexdigest()
         new = tmp_path / "new.txt"
         new.write_bytes(b"two")
         new.replace(source)

@@ -45,6 +45,7 @@ def _in_order(names: list[str]) -> list[str]:
 
 def test_rows_go_out_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_table, "ROWS_PER_GROUP", 3)
+    monkeypatch.setattr(label_table, "ROWS_AT_ONCE", 2)
     sink = io.BytesIO()
     label = dict.fromkeys(LABEL_SCHEMA.names)
     label |= {

@@ -73,6 +73,10 @@ def test_what_pystac_reads_is_in_the_files(whole: Export) -> None:
         assert shapely.equals_exact(
             shapely.geometry.shape(item.geometry), shapely.from_wkb(row["geometry"]), tolerance=1e-7, normalize=True
         )
+        if "masks" in item.assets:
+            with rasterio.open(item.assets["masks"].get_absolute_href()) as raster:
+                told = [(b["name"], b["data_type"], b["nodata"]) for b in item.assets["masks"].extra_fields["bands"]]
+                assert told == [(name, "uint8", raster.nodata) for name in raster.descriptions]
         assert item.bbox == pytest.approx(shapely.from_wkb(row["geometry"]).bounds)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from s2chips_core import layout, tables
 from s2chips_core.chips.gate import RefusalReason
-from s2chips_core.errors import InputError
+from s2chips_core.errors import InputError, SchemaError
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.prune_restore import RestoreResult, restore_trash
 from s2chips_core.index.prune_trash import list_trashes
@@ -154,3 +154,13 @@ def test_better_ais_keeps_what_was_put_back(dataset: LocalStorage) -> None:
     assert again.asked == []
     table = tables.read_table(dataset, layout.outcomes_part(DAY, layout.CAPTURE), OUTCOME_SCHEMA)
     assert table["outcome"].tolist() == ["chipped", "chipped", "chipped", "gate_cloud", "chipped"]
+
+
+def test_a_trash_of_another_version_is_refused_before_anything_moves(dataset: LocalStorage) -> None:
+    prune(dataset)
+    key = layout.in_trash(TRASH, layout.index_part(DAY, DAY, layout.CAPTURE))
+    dataset.put(key, tables.parquet_bytes(tables.read_whole(dataset, key).drop_columns(["bands"])))
+    before = files(dataset)
+    with pytest.raises(SchemaError, match=r"\['bands'\] are missing; it was written by another version"):
+        restore(dataset)
+    assert files(dataset) == before

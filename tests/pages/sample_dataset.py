@@ -30,7 +30,7 @@ TYPE_SHARES = (0.34, 0.2, 0.12, 0.09, 0.08, 0.06, 0.03, 0.02, 0.02, 0.04)
 LENGTHS_M = {"Cargo": 150, "Tanker": 180, "Fishing": 24, "Passenger": 90, "Tug": 30, "Pleasure Craft": 14}
 WORDS = ("NORTHERN", "EVER", "ATLANTIC", "SEA", "STELLA", "MAERSK", "BALTIC", "OCEAN", "CAPE", "PACIFIC")
 THINGS = ("PIONEER", "STAR", "SPIRIT", "TRADER", "HARMONY", "EAGLE", "WIND", "GLORY", "HERON", "DAWN")
-CONFIRMATIONS = ("ambiguous", "absent", None)
+CONFIRMATIONS = ("ambiguous", "absent", None, "confirmed")
 REFUSED = {
     Outcome.NO_SCENE: 0.3, Outcome.GATE_CLOUD: 0.32, Outcome.GATE_LAND: 0.16, Outcome.GATE_WATER: 0.06,
     Outcome.NODATA: 0.05, Outcome.TIME_MISMATCH: 0.05, Outcome.DUPLICATE: 0.03, Outcome.OVER_CAP: 0.03,
@@ -112,9 +112,9 @@ def _chip(ship: int, day: date, random: np.random.Generator, splits: Splits, of_
         "collection": "sentinel-2-l2a", "ship_name": name, "ship_type": ship_type, "length_m": length_m,
         "width_m": round(length_m / 6.5), "heading_deg": float(ship * 37 % 360), "sog_kn": speed,
         "cog_deg": float(ship * 37 % 360), "target_id": f"{mmsi}-1020", "source_id": layout.CAPTURE, "fingerprint": "f",
-        "vessels": 1 + ship % 3, "confirmation": CONFIRMATIONS[ship % 7] if ship % 7 < 3 else "confirmed",
+        "scene_snapshot": "provenance/scenes/sample.json",
+        "vessels": 1 + ship % 3, "confirmation": CONFIRMATIONS[min(ship % 7, 3)],
         "created_at": sensed + timedelta(days=3), "software_version": "0.1.0", "config_hash": "0123456789abcdef",
-        "scene_snapshot": "provenance/scenes/s.json",
         "bbox": dict(zip(("xmin", "ymin", "xmax", "ymax"), shape.bounds, strict=True)), "geometry": shape.wkb,
     }  # fmt: skip
 

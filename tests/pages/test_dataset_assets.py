@@ -5,6 +5,8 @@ import hashlib
 import importlib.resources
 import json
 import re
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +49,12 @@ def test_the_name_holds_the_hash() -> None:
 def test_libraries_ask_for_nothing_else() -> None:
     for asset in library_assets().values():
         assert b"sourceMappingURL" not in asset.data
+
+
+def test_an_installed_package_has_them_all() -> None:
+    root = Path(__file__).parents[2]
+    globs = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["s2chips_core"]
+    core = root / "s2chips_core"
+    shipped = {path for each in globs for path in core.glob(each)}
+    data = {path for path in core.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert data - shipped == set()

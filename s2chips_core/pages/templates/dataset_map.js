@@ -14,7 +14,7 @@ async function openMap() {
   }
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   map = L.map(chart, {
-    zoomControl: false, attributionControl: false, minZoom: 1, maxZoom: MAX_ZOOM, zoomSnap: 0.5, worldCopyJump: true,
+    zoomControl: false, attributionControl: false, minZoom: 0, maxZoom: MAX_ZOOM, zoomSnap: 0.5, worldCopyJump: true,
     maxBoundsViscosity: 1, maxBounds: [[-85, -Infinity], [85, Infinity]], scrollWheelZoom: false,
     zoomAnimation: !still, fadeAnimation: !still, markerZoomAnimation: !still, keyboardPanDelta: 90,
   });
