@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from s2chips_core import layout
-from s2chips_core.config import SatelliteTracking
+from s2chips_core.sections import SatelliteTracking
 from s2chips_core.storage import Storage
 from s2chips_dagster.metadata import counts_table, picture, table_preview, throttled
 from s2chips_dagster.resources import Workspace

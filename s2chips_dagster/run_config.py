@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Optional, cast
 import dagster as dg
 from pydantic import BaseModel, Field, create_model
 
-from s2chips_core.config import ALL, Settings
+from s2chips_core.config import Settings
 from s2chips_core.errors import ConfigError
+from s2chips_core.sections import ALL
 
 if TYPE_CHECKING:
     from s2chips_core.ais.windows import CaptureGroup, Window

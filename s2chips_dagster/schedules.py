@@ -13,7 +13,8 @@ from typing import Any
 import dagster as dg
 
 from s2chips_core import layout
-from s2chips_core.config import Scheduling, Settings
+from s2chips_core.config import Settings
+from s2chips_core.sections import Scheduling
 from s2chips_core.storage import Storage
 from s2chips_dagster import past_runs
 from s2chips_dagster.jobs import CAPTURE_TAGS, CHIPPING_TAGS, PLANNING_TAGS, PRUNING_TAGS, job_named

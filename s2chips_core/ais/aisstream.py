@@ -23,8 +23,8 @@ from s2chips_core.ais.coverage import SILENCE, Coverage
 from s2chips_core.ais.handshake import PING_S, Opening, closing_reason, failure_reason, other_host, retry_after_s
 from s2chips_core.ais.messages import Confirmation, Ignored, Position, ServiceError, Static, parse_message
 from s2chips_core.ais.subscription import Subscription
-from s2chips_core.config import Ais
 from s2chips_core.errors import AisKeyError
+from s2chips_core.sections import Ais
 
 SILENCE_MOST_S = 900.0
 """The longest patience with a silent connection, however often it was doubled."""

@@ -28,10 +28,10 @@ from s2chips_core.ais.recorder import Recorder
 from s2chips_core.ais.snapshots import write_snapshots
 from s2chips_core.ais.subscription import Subscription, join_areas
 from s2chips_core.ais.windows import CaptureGroup, Window
-from s2chips_core.config import Ais
 from s2chips_core.errors import AisKeyError, CaptureError, S2ChipsError, StorageError
 from s2chips_core.fetch import without_query
 from s2chips_core.overpasses.tile_grid import tile_area
+from s2chips_core.sections import Ais
 from s2chips_core.storage import Storage
 
 SOURCE = "aisstream"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from s2chips_core.config import Gate
+from s2chips_core.sections import Gate
 
 SCL_INVALID = (0, 1)
 NDWI_EPSILON = 1e-6

@@ -8,7 +8,7 @@ import hashlib
 import json
 from datetime import UTC, datetime
 
-from s2chips_core.config import Splits
+from s2chips_core.sections import Splits
 
 ALGORITHM = "1"
 """Counts up when the same scene, position and settings give other pixels or another decision than before."""

@@ -8,8 +8,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from s2chips_core.config import Band
 from s2chips_core.errors import ConfigError, InputError
+from s2chips_core.sections import Band
 
 KEY_VARIABLE = "S2CHIPS_EXPORT_KEY"
 KEY_LEAST_CHARACTERS = 16

@@ -14,10 +14,10 @@ import pyarrow as pa
 from shapely.geometry.base import BaseGeometry
 
 from s2chips_core import tables
-from s2chips_core.config import Area, SatelliteTracking
 from s2chips_core.errors import InputError
 from s2chips_core.overpasses.tile_grid import is_tile
 from s2chips_core.overpasses.tile_shapes import tiles_touching
+from s2chips_core.sections import Area, SatelliteTracking
 from s2chips_core.tables import TIMESTAMP
 
 PLAN_SCHEMA = pa.schema(

@@ -7,11 +7,11 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from s2chips_core.config import SatelliteTracking
 from s2chips_core.errors import InputError
 from s2chips_core.overpasses.acquisition_plan import AcquisitionPlan, parse_acquisition_plan
 from s2chips_core.overpasses.elements import Elements, RefusedElements, parse_elements
 from s2chips_core.overpasses.sources import read_sources
+from s2chips_core.sections import SatelliteTracking
 from s2chips_core.storage import Storage
 
 Progress = Callable[[object], None]

@@ -9,8 +9,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from s2chips_core.config import Gate
 from s2chips_core.index.outcomes import Outcome
+from s2chips_core.sections import Gate
 
 BINS = 20
 _OF = {

@@ -8,8 +8,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from s2chips_core.config import Gate
 from s2chips_core.pages import facts
+from s2chips_core.sections import Gate
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

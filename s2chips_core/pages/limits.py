@@ -8,9 +8,10 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from s2chips_core import layout
-from s2chips_core.config import Gate, Settings
+from s2chips_core.config import Settings
 from s2chips_core.errors import ConfigError, StorageError
 from s2chips_core.index.provenance import read_config
+from s2chips_core.sections import Gate
 from s2chips_core.storage import Storage
 
 logger = logging.getLogger(__name__)

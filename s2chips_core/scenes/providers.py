@@ -8,8 +8,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from s2chips_core.config import Stac
 from s2chips_core.errors import ConfigError
+from s2chips_core.sections import Stac
 
 ASSET_BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12", "SCL")
 GSD_M = {band: 10 if band in ("B02", "B03", "B04", "B08") else 20 for band in ASSET_BANDS}

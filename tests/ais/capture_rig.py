@@ -13,11 +13,12 @@ from s2chips_core.ais.connection_limit import ConnectionLimit
 from s2chips_core.ais.messages import Position, Static
 from s2chips_core.ais.subscription import Subscription
 from s2chips_core.ais.windows import CaptureGroup, Window
-from s2chips_core.config import Ais, Settings, parse_settings
+from s2chips_core.config import Settings, parse_settings
 from s2chips_core.sandbox.ais_feed import ReplayFeed, replay_feed
 from s2chips_core.sandbox.ais_limits import Limits
 from s2chips_core.sandbox.ais_message import message, position_report
 from s2chips_core.sandbox.ais_server import TEST_KEY, AisServed
+from s2chips_core.sections import Ais
 from s2chips_core.storage import LocalStorage
 
 TILE = "30STF"

@@ -28,7 +28,7 @@ from s2chips_core.ais.messages import (
     time_of_position,
 )
 from s2chips_core.ais.targets import ship_mmsi_problem
-from s2chips_core.config import Ais
+from s2chips_core.sections import Ais
 
 NOW = datetime(2026, 3, 30, 1, 20, tzinfo=UTC)
 HEARD = datetime(2026, 3, 30, 1, 18, 46, 67018, tzinfo=UTC)

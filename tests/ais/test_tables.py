@@ -20,9 +20,9 @@ from s2chips_core.ais.snapshots import write_snapshots
 from s2chips_core.ais.synthetic import synthetic_fixes
 from s2chips_core.ais.tables import ABCD, COLUMN_ALIASES, read_ais_table
 from s2chips_core.ais.targets import DIMENSIONS, TARGET_SCHEMA
-from s2chips_core.config import AisColumn
 from s2chips_core.errors import InputError
 from s2chips_core.overpasses.tile_grid import tile_area
+from s2chips_core.sections import AisColumn
 from s2chips_core.storage import LocalStorage
 
 NOW = datetime(2026, 3, 30, 12, 0, 0, 500_000, tzinfo=UTC)

@@ -22,8 +22,8 @@ from s2chips_core.chips.clay import (
     normalise,
     waves_um,
 )
-from s2chips_core.config import CLAY10
 from s2chips_core.errors import InputError
+from s2chips_core.sections import CLAY10
 
 # Facts of `sentinel-2-l2a` as Clay's configs/metadata.yaml holds them, by its names of the bands.
 CLAY_METADATA = yaml.safe_load("""

@@ -19,8 +19,8 @@ from s2chips_core.chips.gate import (
     ndwi,
     verdict,
 )
-from s2chips_core.config import Gate
 from s2chips_core.index.outcomes import Outcome
+from s2chips_core.sections import Gate
 
 GATE = Gate()
 OFF = Gate(enabled=False)

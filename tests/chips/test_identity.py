@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from s2chips_core.chips import identity
 from s2chips_core.chips.identity import chip_id, fingerprint, format_time, split_of, split_share
-from s2chips_core.config import Splits
+from s2chips_core.sections import Splits
 
 GIBRALTAR = datetime(2025, 10, 27, 11, 4, 22, 123000, tzinfo=UTC)
 GULF = datetime(2025, 7, 31, 13, 19, 22, 930000, tzinfo=UTC)

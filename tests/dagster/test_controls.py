@@ -14,8 +14,9 @@ from dagster._core.snap.snap_to_yaml import default_values_yaml_from_type_snap
 from pydantic import BaseModel
 
 from s2chips_core.ais.tables import COLUMN_ALIASES
-from s2chips_core.config import ALL, Settings, load_settings
+from s2chips_core.config import Settings, load_settings
 from s2chips_core.errors import ConfigError
+from s2chips_core.sections import ALL
 from s2chips_dagster.definitions import build_definitions
 from s2chips_dagster.run_config import KEY_VARIABLE, refuse_bad_values
 from tests.dagster.conftest import DAY, REPOSITORY, DayRun, MakeDataset

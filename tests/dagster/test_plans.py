@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from s2chips_core import layout, tables
-from s2chips_core.config import SatelliteTracking
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
+from s2chips_core.sections import SatelliteTracking
 from s2chips_core.storage import LocalStorage
 from s2chips_dagster.definitions import build_definitions
 from s2chips_dagster.plans import days_to_plan, notes_list

@@ -12,7 +12,7 @@ import yaml
 
 from s2chips_core import layout
 from s2chips_core.ais.windows import Window
-from s2chips_core.config import Scheduling
+from s2chips_core.sections import Scheduling
 from s2chips_core.storage import LocalStorage
 from s2chips_dagster import past_runs
 from s2chips_dagster.definitions import build_definitions

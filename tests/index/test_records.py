@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s2chips_core import tables
-from s2chips_core.config import Splits
 from s2chips_core.errors import SchemaError
 from s2chips_core.index.records import (
     BBOX,
@@ -30,6 +29,7 @@ from s2chips_core.index.records import (
     unique_chips,
 )
 from s2chips_core.scenes.matches import MATCH_SCHEMA
+from s2chips_core.sections import Splits
 from tests.index.chips import NOW, SETTINGS, index_of, index_row, match_of, matches_frame, scene_of
 
 CONTRACT = [

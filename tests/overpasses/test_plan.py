@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from s2chips_core import tables
-from s2chips_core.config import Area, SatelliteTracking, parse_settings
+from s2chips_core.config import parse_settings
 from s2chips_core.errors import ConfigError, InputError
 from s2chips_core.overpasses.plan import PLAN_SCHEMA, backfill_plan, build_passes, of_day, passes_of, watched_tiles
+from s2chips_core.sections import Area, SatelliteTracking
 
 
 def observed(*rows: tuple[str, str, str | None, str]) -> pd.DataFrame:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from s2chips_core.config import SatelliteTracking
 from s2chips_core.overpasses.source_data import read_acquisition_plans, read_elements
+from s2chips_core.sections import SatelliteTracking
 from s2chips_core.storage import LocalStorage
 from tests.chips.range_server import RangeServer, serving
 

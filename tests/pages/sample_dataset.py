@@ -9,9 +9,9 @@ import pandas as pd
 
 from s2chips_core import layout, tables
 from s2chips_core.chips.identity import chip_id, split_of
-from s2chips_core.config import Splits
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
 from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.sections import Splits
 from s2chips_core.storage import Storage
 from tests.pages.sample_day import square
 

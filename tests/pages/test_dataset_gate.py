@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from s2chips_core.config import Gate
 from s2chips_core.index.outcomes import QA_FIELDS
 from s2chips_core.pages.dataset_gate import BINS, build_histograms
+from s2chips_core.sections import Gate
 
 
 def numbers(rows: list[tuple[float | None, float | None, float, float]], outcome: str | None = None) -> pd.DataFrame:

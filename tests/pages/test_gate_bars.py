@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from s2chips_core.chips.gate import GateNumbers, judge_scl
-from s2chips_core.config import Gate
 from s2chips_core.pages.gate_bars import gate_bars, gate_notes
+from s2chips_core.sections import Gate
 
 ROW: dict[str, Any] = {"qa_cloud_frac": 0.05, "qa_land_frac": 0.21, "qa_water_frac": 0.5, "qa_nodata_frac": None}
 

@@ -3,9 +3,9 @@
 import pytest
 
 from s2chips_core import layout
-from s2chips_core.config import Gate
 from s2chips_core.index.provenance import keep_config
 from s2chips_core.pages.limits import Limits, read_limits
+from s2chips_core.sections import Gate
 from s2chips_core.storage import LocalStorage
 from tests.pages.sample_day import SETTINGS
 

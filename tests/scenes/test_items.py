@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s2chips_core.config import Stac
 from s2chips_core.errors import InputError
 from s2chips_core.overpasses.tile_grid import tile_corner
 from s2chips_core.scenes.items import parse_item
 from s2chips_core.scenes.providers import ASSET_BANDS, PROVIDERS
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.scenes.search import parse_items
+from s2chips_core.sections import Stac
 from tests.scenes.samples import item, recorded_items
 
 EARTH_SEARCH = PROVIDERS["earth_search"]
