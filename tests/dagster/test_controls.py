@@ -76,7 +76,8 @@ def _fields() -> list[Field]:
     return found
 
 
-FIELDS = _fields()
+# Dagster keeps steps in a set; workers that share the tests must agree on their order.
+FIELDS = sorted(_fields(), key=lambda field: (field.job, field.step, field.path))
 OF_SETTINGS = [field for field in FIELDS if len(field.path) == 2 and field.path[0] in Settings.model_fields]
 
 
