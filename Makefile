@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
-.PHONY: help demo demo-ui test lint bench ui clean
+.PHONY: help demo demo-ui test lint bench docs ui clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -46,6 +46,9 @@ bench: $(DEV_STAMP)  ## cutting against a peer, planning, a minute of 5,000 AIS 
 	$(BIN)/python -m benchmarks.planning
 	$(BIN)/python -m benchmarks.capture
 	$(BIN)/python -m benchmarks.dataset_page
+
+docs: $(DEV_STAMP)  ## the tables of docs/data-dictionary.md, from the schemas
+	$(BIN)/python -m tools.data_dictionary
 
 clean:  ## remove what demo and installation made
 	rm -rf $(VENV) demo

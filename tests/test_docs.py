@@ -4,47 +4,30 @@ import re
 import shlex
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
-from s2chips_core.ais.fixes import FIX_SCHEMA
-from s2chips_core.ais.targets import TARGET_SCHEMA
-from s2chips_core.index.labels import LABEL_SCHEMA
-from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
-from s2chips_core.index.prune_selection import PRUNE_SCHEMA
-from s2chips_core.index.records import INDEX_SCHEMA
-from s2chips_core.index.row_report import ROW_REPORT_SCHEMA
-from s2chips_core.overpasses.plan import PLAN_SCHEMA
-from s2chips_core.scenes.matches import MATCH_SCHEMA
+from s2chips_core.index.outcomes import Outcome
 from s2chips_dagster.cli import parse_arguments
+from tools.data_dictionary import ALL, read_meanings, rewrite
 
 REPOSITORY = Path(__file__).parents[1]
 DICTIONARY = (REPOSITORY / "docs" / "data-dictionary.md").read_text(encoding="utf-8")
-ROW = re.compile(r"^\| `(\w+)` \| (\S+(?: \S+)?) \| (yes|no) \|", re.MULTILINE)
 
 
 def section(title: str) -> str:
     return DICTIONARY.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
 
 
-@pytest.mark.parametrize(
-    ("title", "schema"),
-    [
-        ("Overpass plan", PLAN_SCHEMA),
-        ("AIS snapshots", FIX_SCHEMA),
-        ("Targets", TARGET_SCHEMA),
-        ("Matches", pa.schema([f for f in MATCH_SCHEMA if f.name not in TARGET_SCHEMA.names])),
-        ("Outcomes", OUTCOME_SCHEMA),
-        ("Index", INDEX_SCHEMA),
-        ("Labels", LABEL_SCHEMA),
-        ("Pruned chips", PRUNE_SCHEMA),
-        ("Rows of an AIS file", ROW_REPORT_SCHEMA),
-    ],
-)
-def test_dictionary_is_the_schema(title: str, schema: pa.Schema) -> None:
-    told = [(name, kind, null == "yes") for name, kind, null in ROW.findall(section(title))]
-    real = [(f.name, _kind(f.type), f.nullable) for f in schema]
-    assert told == real
+def test_the_dictionary_is_made_of_the_schemas() -> None:
+    assert rewrite(DICTIONARY, read_meanings()) == DICTIONARY, "run: make docs"
+
+
+def test_a_column_without_a_meaning_and_a_meaning_without_a_column_are_errors() -> None:
+    meanings = read_meanings()
+    with pytest.raises(ValueError, match="says nothing of chip_id under 'Outcomes'"):
+        rewrite(DICTIONARY, {**meanings, ALL: {k: v for k, v in meanings[ALL].items() if k != "chip_id"}})
+    with pytest.raises(ValueError, match=r"not there: Index\.colour"):
+        rewrite(DICTIONARY, {**meanings, "Index": {**meanings.get("Index", {}), "colour": "red"}})
 
 
 def test_every_outcome_is_explained() -> None:
@@ -88,9 +71,3 @@ def test_every_dependency_has_its_line() -> None:
 def test_constraints_name_no_registry() -> None:
     for line in (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines():
         assert re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.!+-]+", line), line
-
-
-def _kind(kind: pa.DataType) -> str:
-    if pa.types.is_struct(kind):
-        return "struct"
-    return str(kind).replace("list<item: ", "list<").replace("list<element: ", "list<")
