@@ -1,4 +1,4 @@
-"""Every control: what docs/controls.md says is what the jobs offer, and a bad value stops a run before it does anything."""
+"""What docs/operations.md says of controls is what the jobs offer, and a bad value stops a run before it begins."""
 
 import json
 import math
@@ -25,7 +25,7 @@ PRODUCTION = REPOSITORY / "config" / "config.yaml"
 SETTINGS = load_settings(PRODUCTION, {})
 DEFINITIONS = build_definitions(PRODUCTION)
 JOBS = {job.name: job for job in DEFINITIONS.resolve_all_job_defs() if not job.name.startswith("__")}
-CONTROLS = (REPOSITORY / "docs" / "controls.md").read_text(encoding="utf-8")
+CONTROLS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
 FILE_JOB, FILE_STEP = "chip_from_ais_file", "chip_ais_file"
 PLACES = (("path",), ("out",))
 """What has no default: the file to read, the folder to write."""
@@ -323,11 +323,11 @@ def test_a_value_of_the_environment_is_left_to_its_step() -> None:
     assert refuse_bad_values(config, SETTINGS) == []
 
 
-# --- docs/controls.md
+# --- docs/operations.md
 
 
 def rows_of(title: str, columns: int) -> list[list[str]]:
-    section = CONTROLS.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+    section = re.split(r"\n##+ ", CONTROLS.split(f"\n### {title}\n", maxsplit=1)[1], maxsplit=1)[0]
     lines = [line for line in section.splitlines() if line.startswith("| ")][1:]
     rows = [[cell.strip().replace("&#124;", "|") for cell in line.strip("|").split(" | ")] for line in lines]
     assert all(len(row) == columns for row in rows), rows
