@@ -43,7 +43,7 @@ def run_export(options: argparse.Namespace, config_file: Path) -> bool:
     if options.format and "all" not in options.format:
         config["formats"] = list(dict.fromkeys(options.format))
     if options.split:
-        config["splits"] = list(dict.fromkeys(options.split))
+        config["split"] = list(dict.fromkeys(options.split))
     out = options.out.expanduser().resolve()
     done = Runs(config_file).export({"out": str(out), **config})
     if done:

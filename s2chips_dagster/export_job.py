@@ -24,7 +24,7 @@ class ExportConfig(dg.Config):
         default=["stac", "webdataset", "coco", "geoparquet"],
         description="What to write: stac (catalogue), webdataset (shards), coco (boxes of ships), geoparquet (tables).",
     )
-    splits: list[str] = Field(default=["train", "val", "test"], description="Which splits: any of train, val and test.")
+    split: list[str] = Field(default=["train", "val", "test"], description="Which splits: any of train, val and test.")
     bands: list[str] = Field(
         default=[],
         description="Only these bands, in this order; chips that lack one are left out. Empty: each chip as it is.",
@@ -43,9 +43,7 @@ class ExportConfig(dg.Config):
         default="copy",
         description="copy, or link: hard links to the files of the dataset, on the same disk.",
     )
-    array: str = Field(
-        default="tif", description="Pixels in the shards: tif (the GeoTIFF) or npy (the same as numpy array)."
-    )
+    array: str = Field(default="tif", description="Pixels in the shards: tif (the GeoTIFF) or npy (a numpy array).")
     shard_chips: int = Field(default=1000, description="Most chips of a shard.")
     shard_mb: int = Field(default=500, description="Most megabytes of a shard.")
     seed: int = Field(default=0, description="Of the order of chips in the shards.")
@@ -74,9 +72,14 @@ def export(context: dg.OpExecutionContext, config: ExportConfig, workspace: Work
     from s2chips_core.export.options import ExportOptions, export_key
     from s2chips_dagster.chipping import imagery_credit
 
-    chosen = config.model_dump(exclude={"out"})
-    lists = {name: tuple(chosen[name]) for name in ("formats", "splits")}
-    options = ExportOptions(**chosen | lists | {"bands": tuple(config.bands) or None, "where": config.where or None})
+    same = config.model_dump(exclude={"out", "formats", "split", "bands", "where"})
+    options = ExportOptions(
+        formats=tuple(config.formats),
+        splits=tuple(config.split),  # `splits` is a section of the settings
+        bands=tuple(config.bands) or None,
+        where=config.where or None,
+        **same,
+    )
     settings, target = workspace.settings(), Path(config.out).expanduser().resolve()
     manifest = export_dataset(
         workspace.storage(settings),

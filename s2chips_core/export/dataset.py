@@ -69,7 +69,9 @@ def export_dataset(
         progress(f"{selection.rows.num_rows} chips chosen")
         pseudonyms = Pseudonyms(key or secrets.token_bytes(KEY_BYTES)) if options.without_ais else None
         rows, shown = as_shown(selection.rows, pseudonyms)
-        facts = card_facts(rows)
+        # The card is as coarse as the rows are.
+        sigma = rows.schema.get_field_index("position_sigma_m")
+        facts = card_facts(rows.set_column(sigma, rows.schema.field(sigma), shown["position_sigma_m"]))
         passes = Passes(
             storage=storage,
             folder=folder,

@@ -12,7 +12,7 @@ from tests.dagster.conftest import DayRun
 
 
 def test_every_option_of_the_job(day_run: DayRun) -> None:
-    assert {*CHOSEN, "out", "formats", "splits"} == set(ExportConfig.model_fields)
+    assert {*CHOSEN, "out", "formats", "split"} == set(ExportConfig.model_fields)
 
 
 def test_results_on_stdout(day_run: DayRun, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

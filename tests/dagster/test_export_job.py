@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from s2chips_core import layout, tables
+from s2chips_core.config import Settings
 from s2chips_core.export.options import KEY_VARIABLE, ExportOptions
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_dagster.export_job import JOB, OP, ExportConfig
@@ -51,7 +52,7 @@ def test_without_ais_with_the_key_of_the_environment(
     day_run: DayRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(KEY_VARIABLE, KEY)
-    options = {"without_ais": True, "formats": ["geoparquet"], "bands": ["B04", "B03"], "splits": ["train"]}
+    options = {"without_ais": True, "formats": ["geoparquet"], "bands": ["B04", "B03"], "split": ["train"]}
     ids = []
     for name in ("one", "two"):
         assert run(day_run, tmp_path / name, **options).success
@@ -89,7 +90,9 @@ def test_a_short_key_is_refused_unshown(day_run: DayRun, tmp_path: Path, monkeyp
 def test_defaults_are_those_of_the_core() -> None:
     shown, core = ExportConfig(out="x"), ExportOptions()
     for name in ExportOptions.__dataclass_fields__:
-        value, default = getattr(shown, name), getattr(core, name)
-        assert (tuple(value) if isinstance(value, list) else value) in (default, (), "") or value == default, name
-        assert bool(value) == bool(default), name
+        value, default = getattr(shown, "split" if name == "splits" else name), getattr(core, name)
+        # None is not shown in the Launchpad: an empty list or text stands for it.
+        assert (tuple(value) if isinstance(value, list) else value) == default or (not value and default is None), name
+    # A section of the settings in run config is taken for values of the settings.
+    assert not set(ExportConfig.model_fields) & set(Settings.model_fields)
     assert all(field.description for field in ExportConfig.model_fields.values())

@@ -89,6 +89,8 @@ def test_without_ais_it_says_what_remains(nameless: Export, make_export: Callabl
     assert "with a key that its owner keeps" in card
     assert "where and when each chip was sensed" in card
     assert "MMSI, names and exact AIS positions of ships are in" not in card
+    assert "| interpolated | 16 | 20 | 20 | 20 |" in card
+    assert "| interpolated | 16 | 12 | 12 | 12 |" in card_of(make_export(formats=("geoparquet",)))
     random = card_of(make_export(without_ais=True, key=None, formats=("geoparquet",)))
     assert "with a random key that was thrown away" in random
 
