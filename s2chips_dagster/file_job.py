@@ -101,7 +101,8 @@ def chip_file(
     from s2chips_core import __version__
     from s2chips_core.ais.day import read_file
     from s2chips_core.index.geojson import refresh_geojson
-    from s2chips_core.index.row_report import build_row_report, format_row_report
+    from s2chips_core.index.row_report import build_row_report
+    from s2chips_core.index.spreadsheet import format_csv
     from s2chips_core.index.tiles import build_tiles_index
     from s2chips_core.pages.day import write_report
     from s2chips_core.scenes.day import match_file
@@ -145,7 +146,7 @@ def chip_file(
     context.log_event(dg.AssetMaterialization(asset_key="tiles_index", metadata={"chips": index.rows, "parts": index.parts}))
     context.log_event(dg.AssetMaterialization(asset_key="dataset_report", metadata=report_dataset(workspace)))
     rows = build_row_report([result.outcomes for result in results], [result.rows for result in results])
-    report = format_row_report(rows)
+    report = format_csv(rows)
     storage.put(report_key, report)
     again = None
     if chipped_before:

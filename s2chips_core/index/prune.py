@@ -28,6 +28,7 @@ from s2chips_core.index.parts import COMMIT_LOCK, parts_of_scene_day, scene_days
 from s2chips_core.index.prune_moves import Action, Move, Tell, carry_out, finish_moves, put_move
 from s2chips_core.index.prune_selection import CHIP_COLUMNS, PRUNE_SCHEMA, Tolerances, judge_chips
 from s2chips_core.index.prune_trash import TrashNote, fill_trash, free_trash_id
+from s2chips_core.index.spreadsheet import format_csv
 from s2chips_core.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -171,8 +172,7 @@ def _judge_days(
 
 def _write_proposal(storage: Storage, judged: pd.DataFrame) -> None:
     table = tables.write_table(storage, layout.prune_proposal("parquet"), judged, PRUNE_SCHEMA)
-    text = tables.to_frame(table).to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ", lineterminator="\n")
-    storage.put(layout.prune_proposal("csv"), text.encode())
+    storage.put(layout.prune_proposal("csv"), format_csv(tables.to_frame(table)))
 
 
 def _remove(

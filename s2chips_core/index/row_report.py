@@ -1,11 +1,8 @@
-"""What became of each row of an AIS file, as a table for people: CSV that opens in Excel.
+"""What became of each row of an AIS file, as a table for people.
 
-Here: the table and its text. Not here: the outcomes it is made from (`outcomes`).
+Here: the table. Not here: the outcomes it is made from (`outcomes`), its text (`spreadsheet`).
 """
 
-import csv
-import io
-import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -31,9 +28,6 @@ ROW_REPORT_SCHEMA = pa.schema(
 )
 """One row for each data row of the file, in its order. `chip_id` and `path` (relative to the dataset) of its chip."""
 
-_FORMULA = re.compile(r"(?:^|(?<=[,;\t\r\n|\"]))(?=[=+\-@\t\r])")
-"""Where a spreadsheet, whatever it takes for the delimiter, would begin to read a formula."""
-
 
 def build_row_report(outcomes: Sequence[pd.DataFrame], chips: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The report of a file.
@@ -55,24 +49,3 @@ def build_row_report(outcomes: Sequence[pd.DataFrame], chips: Sequence[pd.DataFr
     report["chip_id"] = report["chip_id"].where(chipped, None)
     report["path"] = report["chip_id"].map(paths).astype(object).where(chipped, None)
     return tables.to_frame(tables.conform(report, ROW_REPORT_SCHEMA, "row report"))
-
-
-def format_row_report(report: pd.DataFrame) -> bytes:
-    """ROW_REPORT_SCHEMA as CSV: UTF-8 with the mark that Excel looks for, times in ISO 8601, nulls empty.
-
-    A text that a spreadsheet would take for a formula gets an apostrophe in front, as spreadsheets themselves do it.
-    """
-    sink = io.StringIO(newline="")
-    writer = csv.writer(sink)
-    writer.writerow(ROW_REPORT_SCHEMA.names)
-    columns = [[_cell(value) for value in report[name]] for name in ROW_REPORT_SCHEMA.names]
-    writer.writerows(zip(*columns, strict=True))
-    return b"\xef\xbb\xbf" + sink.getvalue().encode("utf-8", errors="replace")
-
-
-def _cell(value: object) -> str:
-    if value is None or value is pd.NA or value is pd.NaT or value != value:
-        return ""
-    if isinstance(value, pd.Timestamp):
-        return value.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
-    return _FORMULA.sub("'", value) if isinstance(value, str) else str(value)

@@ -135,8 +135,20 @@ def test_a_dry_run_writes_its_table_and_nothing_else(dataset: LocalStorage) -> N
     table = pd.read_csv(io.BytesIO(after[layout.prune_proposal("csv")]))
     assert set(table.loc[~table["stays"], "mmsi"]) == GOING
     assert len(table) == 5
-    assert table["scene_datetime"][0] == "2025-10-27T11:04:22.123000Z"
+    assert table["scene_datetime"][0] == "2025-10-27T11:04:22.123Z"
     assert {"chip_id", "dt_s", "distance_m", "time_tolerance_s", "distance_tolerance_m", "reason", "detail"} <= set(table)
+
+
+def test_a_name_is_no_formula_in_the_proposal(dataset: LocalStorage) -> None:
+    part = layout.index_part(DAY, DAY, layout.CAPTURE)
+    rows = tables.read_whole(dataset, part)
+    place = rows.schema.get_field_index("ship_name")
+    names = pa.array(["=HYPERLINK(1)"] * rows.num_rows, pa.string())
+    dataset.put(part, tables.parquet_bytes(rows.set_column(place, rows.schema.field(place), names)))
+    prune(dataset, dry_run=True)
+    proposed = pd.read_csv(io.BytesIO(dataset.get(layout.prune_proposal("csv"))))["ship_name"]
+    assert "'=HYPERLINK(1)" in set(proposed)
+    assert not proposed.str.startswith("=", na=False).any()
 
 
 def test_a_second_prune_finds_nothing(dataset: LocalStorage) -> None:
