@@ -6,12 +6,12 @@ dataset is changed.
 """
 
 import dataclasses
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import pyarrow.parquet as pq
+import pyarrow as pa
+import pyarrow.compute as pc
 import rasterio
 
 from s2chips_core import layout
@@ -27,12 +27,14 @@ from s2chips_core.index.chip_difference import mask_differences, raster_differen
 from s2chips_core.index.chip_files import TAG_FIELDS
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.provenance import read_config, read_scene
-from s2chips_core.index.records import PROPERTY_FIELDS, properties
+from s2chips_core.index.records import INDEX_SCHEMA, PROPERTY_FIELDS, properties
 from s2chips_core.scenes.radiometry import OffsetDecision
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import Storage
 from s2chips_core.tables import read_arrow
 
+_IDS = pa.schema([INDEX_SCHEMA.field("chip_id")])
+_ROW = pa.schema([INDEX_SCHEMA.field(name) for name in PROPERTY_FIELDS])
 Verdict = Literal["identical", "different", "impossible"]
 NUMBER_FIELDS = ("qa_cloud_frac", "qa_water_frac", "qa_land_frac", "qa_nodata_frac", "scl_present")
 """What the gate measured: of the scene classification and of bands that are in the chip or beside it."""
@@ -88,6 +90,7 @@ def recut(
     Raises:
         InputError: `chip_id` is none.
         StorageError: the dataset cannot be read.
+        SchemaError: its index was written by another version.
     """
     if not chip_id.isalnum() or not chip_id.isascii():
         raise InputError("chip_id", chip_id, "16 hex digits as in tiles.parquet")
@@ -125,8 +128,7 @@ def find_row(storage: Storage, chip_id: str) -> dict[str, Any] | None:
 
 def select_chips(storage: Storage, count: int) -> list[str]:
     """Up to `count` chips of `tiles.parquet`: those whose ids, which are hashes, come first."""
-    key = layout.tiles_index()
-    ids = pq.ParquetFile(io.BytesIO(storage.get(key))).read(columns=["chip_id"])["chip_id"].to_pylist()
+    ids = read_arrow(storage, layout.tiles_index(), _IDS)["chip_id"].to_pylist()
     return sorted(ids)[:count]
 
 
@@ -134,11 +136,9 @@ def _indexed_row(storage: Storage, chip_id: str) -> dict[str, Any] | None:
     key = layout.tiles_index()
     if not storage.exists(key):
         return None
-    table = pq.read_table(io.BytesIO(storage.get(key)), filters=[("chip_id", "==", chip_id)])
-    missing = [name for name in PROPERTY_FIELDS if name not in table.column_names]
-    if missing:
-        raise StorageError(key, f"has no {', '.join(missing)}: it was made by another version")
-    return properties(table.to_pylist()[0]) if table.num_rows else None
+    table = read_arrow(storage, key, _ROW)
+    found = table.filter(pc.equal(table["chip_id"], chip_id)).to_pylist()
+    return properties(found[0]) if found else None
 
 
 def _missing_chip(storage: Storage, chip_id: str) -> str:

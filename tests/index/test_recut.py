@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import rasterio
 from rasterio.io import MemoryFile
 
 from s2chips_core import layout, tables
 from s2chips_core.config import Settings
-from s2chips_core.errors import InputError
+from s2chips_core.errors import InputError, SchemaError, StorageError
 from s2chips_core.fetch import Fetcher
 from s2chips_core.index.day import chip_day, write_day_tables
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
@@ -331,6 +332,17 @@ def test_a_chip_that_went_is_told_by_its_outcome(made: Made) -> None:
 def test_a_few_chips_are_chosen_the_same_way_every_time(made: Made) -> None:
     ids = sorted(row["chip_id"] for row in made.rows)
     assert (select_chips(made.storage, 2), select_chips(made.storage, 9)) == (ids[:2], ids)
+
+
+def test_an_index_that_is_none_is_said(made: Made) -> None:
+    made.storage.put(layout.tiles_index(), b"no Parquet")
+    with pytest.raises(StorageError, match=r"indexes/tiles.parquet: is no Parquet file"):
+        select_chips(made.storage, 1)
+    with pytest.raises(StorageError, match=r"indexes/tiles.parquet: is no Parquet file"):
+        made.recut()
+    made.storage.put(layout.tiles_index(), tables.parquet_bytes(pa.table({"chip_id": ["a"]})))
+    with pytest.raises(SchemaError, match="written by another version"):
+        made.recut()
 
 
 def test_provenance_outlives_runs_and_stays_with_the_chips_it_is_of(made: Made) -> None:
