@@ -3,6 +3,7 @@
 Here: reading the index and choosing its rows. Not here: the files of the chips (`chip_files`).
 """
 
+import ast
 import dataclasses
 from collections.abc import Sequence
 
@@ -19,6 +20,10 @@ from s2chips_core.index.records import INDEX_SCHEMA, SWIR_BANDS
 from s2chips_core.storage import Storage
 
 SYNTHETIC = "synthetic"
+OF_VALUES = ("str", "dt")
+"""Texts and times have methods of their own under these; all of them only compute."""
+METHODS = (*OF_VALUES, "isna", "notna", "isin", "between", "abs")
+"""What a condition may ask of a column."""
 REMEDY = "materialise tiles_index (job index_tiles), then export again"
 
 
@@ -89,6 +94,20 @@ def _with_bands(rows: pa.Table, bands: Sequence[str]) -> pa.Table:
     return rows
 
 
+def _refuse_methods(where: str) -> None:
+    """Refuse what a condition has no need of: columns have methods that write files.
+
+    Raises:
+        ValueError: it names one of these.
+        SyntaxError: it is no expression.
+    """
+    for node in ast.walk(ast.parse(where.strip(), mode="eval")):
+        if isinstance(node, ast.Attribute) and node.attr not in METHODS:
+            of_values = isinstance(node.value, ast.Attribute) and node.value.attr in OF_VALUES
+            if not of_values or node.attr.startswith("_"):
+                raise ValueError(f"{node.attr} is none of {', '.join(METHODS)}, nor of what .str and .dt have")
+
+
 def _evaluate(where: str, rows: pa.Table) -> np.ndarray:
     """Which rows satisfy a condition; what is not known satisfies none. Times are compared as UTC."""
     frame = tables.to_frame(rows.drop_columns(["geometry", "bbox"]))
@@ -98,9 +117,10 @@ def _evaluate(where: str, rows: pa.Table) -> np.ndarray:
     columns = f"the columns are {', '.join(frame.columns)}"
     expected = "a condition on columns of the index, such as qa_cloud_frac < 0.01"
     try:
+        _refuse_methods(where)
         # No name but those of columns is known to it.
         found = frame.eval(where, engine="python", local_dict={}, global_dict={})
-    except (SyntaxError, NameError, ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
+    except Exception as error:
         raise InputError("export option where", where, f"{expected} ({error}); {columns}") from error
     if not isinstance(found, pd.Series) or not pd.api.types.is_bool_dtype(found.dtype):
         raise InputError("export option where", where, f"{expected}; {columns}")

@@ -1,5 +1,7 @@
 """Which chips are chosen."""
 
+from pathlib import Path
+
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -69,11 +71,34 @@ def test_a_condition(dataset: Dataset, where: str, same: object) -> None:
         "length_m > 1\nwidth_m > 1",
         "__import__('os').getcwd() == 1",
         "bands > 'x'",
+        "length_m > (",
+        "1 / 0",
+        "[1, 2][5]",
+        "length_m > 10 ** 10000",
+        "ship_name.str.contains('(')",
+        "split.str._parent.isna()",
+        "",
     ],
 )
 def test_a_condition_that_cannot_be(dataset: Dataset, where: str) -> None:
     with pytest.raises(InputError, match="export option where"):
         select_chips(rows_of(dataset), ExportOptions(where=where))
+
+
+def test_a_condition_writes_nothing(dataset: Dataset, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match="to_pickle is none of str, dt, isna"):
+        select_chips(rows_of(dataset), ExportOptions(where=f"length_m.to_pickle('{out}')"))
+    assert not out.exists()
+
+
+def test_a_condition_on_texts_and_times(dataset: Dataset) -> None:
+    rows = rows_of(dataset)
+    wanted = "split.str.upper().str.startswith('TRAIN') and scene_datetime.dt.year == 2025 and length_m.notna()"
+    chosen = select_chips(rows, ExportOptions(where=wanted)).rows
+    expected = [row["chip_id"] for row in rows.to_pylist() if row["split"] == "train" and row["length_m"] is not None]
+    assert 0 < len(expected) < rows.num_rows
+    assert set(chosen["chip_id"].to_pylist()) == set(expected)
 
 
 def test_bands(dataset: Dataset) -> None:
