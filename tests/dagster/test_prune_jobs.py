@@ -128,8 +128,10 @@ def test_bad_values_are_refused_before_anything_is_done(copied: Dataset, config:
     before = files_of(copied.storage, *FOLDERS)
     result = run(copied, "prune_chips", dry_run=False, **config)
     assert not result.success
-    [failure] = [e for e in result.all_events if e.is_step_failure]
-    assert problem in str(failure.step_failure_data.error)
+    # What the settings check is refused before any step, the rest by the step.
+    failures = [e.step_failure_data for e in result.all_events if e.is_step_failure]
+    failures += [e.job_failure_data for e in result.all_events if e.event_type is dg.DagsterEventType.RUN_FAILURE]
+    assert problem in "".join(str(failure.error) for failure in failures)
     assert files_of(copied.storage, *FOLDERS) == before
 
 
