@@ -75,6 +75,13 @@ def write_table(storage: Storage, key: str, frame: pd.DataFrame, schema: pa.Sche
     return table
 
 
+def put_changed(storage: Storage, key: str, table: pa.Table) -> None:
+    """Write a table unless it is there already: what has not changed keeps its time."""
+    data = parquet_bytes(table.combine_chunks())
+    if not storage.exists(key) or storage.get(key) != data:
+        storage.put(key, data)
+
+
 def read_arrow(storage: Storage, key: str, schema: pa.Schema) -> pa.Table:
     """Read the columns of `schema` from `key`, and no others.
 

@@ -89,3 +89,15 @@ def test_a_whole_table_is_written_again_as_it_was(storage: LocalStorage) -> None
     storage.put("bad.parquet", b"no parquet")
     with pytest.raises(StorageError, match=r"bad\.parquet: is no Parquet file"):
         tables.read_whole(storage, "bad.parquet")
+
+
+def test_what_has_not_changed_is_not_written(storage: LocalStorage) -> None:
+    table = tables.conform(FRAME, SCHEMA, "t")
+    path = storage.path("t/a.parquet")
+    tables.put_changed(storage, "t/a.parquet", table)
+    written = path.stat().st_ino
+    tables.put_changed(storage, "t/a.parquet", pa.concat_tables([table.slice(0, 1), table.slice(1)]))
+    assert path.stat().st_ino == written
+    tables.put_changed(storage, "t/a.parquet", table.slice(0, 1))
+    assert path.stat().st_ino != written
+    assert tables.read_table(storage, "t/a.parquet", SCHEMA)["name"].tolist() == ["a"]

@@ -111,13 +111,15 @@ def commit_source(
         days: pd.Series = rows["scene_datetime"].dt.date
         by_day: dict[date, pd.DataFrame] = {scene_day: rows[days == scene_day] for scene_day in sorted(set(days))}
         for scene_day, part in by_day.items():
-            _put_table(storage, layout.index_part(scene_day, ais_day, source_id), part, PART_SCHEMA)
+            key = layout.index_part(scene_day, ais_day, source_id)
+            tables.put_changed(storage, key, tables.conform(part, PART_SCHEMA, key))
         for scene_day in sorted(earlier - set(by_day)):
             storage.delete(layout.index_part(scene_day, ais_day, source_id))
         paths = {**listed, **dict(zip(rows["path"], days, strict=True))}
         parts = parts_of_paths(storage, paths)
         settle_sidecars(storage, paths, parts, fresh)
-        _put_table(storage, layout.outcomes_part(ais_day, source_id), outcomes, OUTCOME_SCHEMA)
+        key = layout.outcomes_part(ais_day, source_id)
+        tables.put_changed(storage, key, tables.conform(outcomes, OUTCOME_SCHEMA, key))
         _sweep(storage, listed, parts, paths_of_other_journals(storage, ais_day, source_id), set() if masks else set(fresh))
         storage.delete(layout.journal(ais_day, source_id))
     return earlier | set(by_day) | set(listed.values())
@@ -161,10 +163,3 @@ def _sweep(storage: Storage, paths: Mapping[str, date], parts: Parts, others: se
             delete_artefacts(storage, path)
         elif path in no_masks and claims[path] == 1:
             storage.delete(layout.chip_artefacts(path, (MASKS_SUFFIX,))[0])
-
-
-def _put_table(storage: Storage, key: str, frame: pd.DataFrame, schema: pa.Schema) -> None:
-    """Write a table unless it is there already: what has not changed keeps its time."""
-    data = tables.parquet_bytes(tables.conform(frame, schema, key))
-    if not storage.exists(key) or storage.get(key) != data:
-        storage.put(key, data)

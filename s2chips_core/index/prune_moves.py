@@ -158,7 +158,7 @@ def _take_rows(storage: Storage, move: Move) -> None:
             table = tables.read_whole(storage, key)
             kept = table.filter(pc.invert(pc.is_in(table["chip_id"], value_set=pa.array(chip_ids, pa.string()))))
             if kept.num_rows:
-                _put_changed(storage, key, kept)
+                tables.put_changed(storage, key, kept)
             else:
                 storage.delete(key)
 
@@ -175,7 +175,7 @@ def _add_rows(storage: Storage, move: Move) -> None:
             table = table.filter(pc.invert(pc.is_in(table["chip_id"], value_set=there["chip_id"].combine_chunks())))
             # Columns of which one side knows nothing are null there.
             table = pa.concat_tables([there, table], promote_options="default")
-        _put_changed(storage, key, table.sort_by([("scene_datetime", "ascending"), ("chip_id", "ascending")]))
+        tables.put_changed(storage, key, table.sort_by([("scene_datetime", "ascending"), ("chip_id", "ascending")]))
 
 
 def _mark_pruned(storage: Storage, move: Move) -> None:
@@ -191,7 +191,7 @@ def _mark_pruned(storage: Storage, move: Move) -> None:
         for name in ("outcome", "detail"):
             place = table.schema.get_field_index(name)
             table = table.set_column(place, table.schema.field(place), pa.array([row[name] for row in rows], pa.string()))
-        _put_changed(storage, key, table)
+        tables.put_changed(storage, key, table)
 
 
 def _put_outcomes_back(storage: Storage, move: Move) -> None:
@@ -206,7 +206,7 @@ def _put_outcomes_back(storage: Storage, move: Move) -> None:
             for n, row in enumerate(table.select(["target_id", "outcome"]).to_pylist())
         ]
         both = pa.concat_tables([table, before], promote_options="default")
-        _put_changed(storage, key, both.take(pa.array(order, pa.int64())))
+        tables.put_changed(storage, key, both.take(pa.array(order, pa.int64())))
 
 
 def _move_files(storage: Storage, move: Move, tell: Tell | None) -> None:
@@ -222,10 +222,3 @@ def _move_files(storage: Storage, move: Move, tell: Tell | None) -> None:
                 storage.move(source, target)
         if tell is not None and number % TELL_EVERY == 0:
             tell(f"{number} of {len(move.paths)} chips moved {'to' if into else 'from'} trash {move.trash_id}")
-
-
-def _put_changed(storage: Storage, key: str, table: pa.Table) -> None:
-    """Write a table unless it is there already: what has not changed keeps its time."""
-    data = tables.parquet_bytes(table.combine_chunks())
-    if not storage.exists(key) or storage.get(key) != data:
-        storage.put(key, data)
