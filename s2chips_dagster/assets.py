@@ -8,12 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from s2chips_core import __version__, layout, tables
+from s2chips_core import layout, tables
 from s2chips_core.config import Settings
 from s2chips_dagster import captures, plans, run_config
-from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
-from s2chips_dagster.dataset_pages import report_dataset
+from s2chips_dagster.chipping import chips_metadata, chips_of_source
 from s2chips_dagster.metadata import PREVIEW_ROWS, counts_table, rate, table_preview, throttled
+from s2chips_dagster.pages import report_dataset, report_day
 from s2chips_dagster.partitions import daily, day_of
 from s2chips_dagster.resources import Workspace
 
@@ -146,21 +146,12 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def daily_report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
         """The page of the day: gallery, larger views of each chip, map, outcomes, index."""
         from s2chips_core.index import outcomes
-        from s2chips_core.pages.day import write_report
 
         now = workspace.settings()
         storage = workspace.storage(now)
         day = day_of(context.partition_key)
         began = time.monotonic()
-        page = write_report(
-            day,
-            storage=storage,
-            settings=now,
-            generated_at=workspace.clock(),
-            software_version=__version__,
-            imagery_credit=imagery_credit(now),
-            progress=throttled(context.log),
-        )
+        page = report_day(day, now, workspace, context.log)
         table = tables.read_table(storage, layout.outcomes(day), outcomes.OUTCOME_SCHEMA)
         counts = outcomes.counts(table)
         return dg.MaterializeResult(

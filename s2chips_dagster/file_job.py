@@ -16,10 +16,10 @@ from s2chips_core.config import Settings
 from s2chips_core.errors import ConfigError
 from s2chips_dagster import inbox, run_config
 from s2chips_dagster.checks import checks_of_source
-from s2chips_dagster.chipping import chips_metadata, chips_of_source, imagery_credit
-from s2chips_dagster.dataset_pages import report_dataset
+from s2chips_dagster.chipping import chips_metadata, chips_of_source
 from s2chips_dagster.jobs import CHIPPING_TAGS
 from s2chips_dagster.metadata import table_preview, throttled
+from s2chips_dagster.pages import report_dataset, report_day
 from s2chips_dagster.resources import Workspace
 
 
@@ -98,13 +98,11 @@ def chip_file(
     context: dg.OpExecutionContext, path: Path, position: str, settings: Settings, workspace: Workspace
 ) -> Chipped:
     """Every stage for every day of one file."""
-    from s2chips_core import __version__
     from s2chips_core.ais.day import read_file
     from s2chips_core.index.geojson import refresh_geojson
     from s2chips_core.index.row_report import build_row_report
     from s2chips_core.index.spreadsheet import format_csv
     from s2chips_core.index.tiles import build_tiles_index
-    from s2chips_core.pages.day import write_report
     from s2chips_core.scenes.day import match_file
 
     storage = workspace.storage(settings)
@@ -125,15 +123,7 @@ def chip_file(
             if not judged.passed:
                 raise dg.Failure(f"{path.name}, {day}: check {name} failed: {judged.description}")
         refresh_geojson(storage, day, settings.stac.search_window_hours)
-        write_report(
-            day,
-            storage=storage,
-            settings=chosen,
-            generated_at=workspace.clock(),
-            software_version=__version__,
-            imagery_credit=imagery_credit(settings),
-            progress=throttled(context.log),
-        )
+        report_day(day, chosen, workspace, context.log)
         context.log_event(
             dg.AssetMaterialization(
                 asset_key="chips",

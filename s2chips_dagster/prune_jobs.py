@@ -16,10 +16,9 @@ from s2chips_core.config import Settings
 from s2chips_core.errors import ConfigError
 from s2chips_core.storage import Storage
 from s2chips_dagster import run_config
-from s2chips_dagster.chipping import imagery_credit
-from s2chips_dagster.dataset_pages import report_dataset
 from s2chips_dagster.jobs import PRUNING_TAGS
 from s2chips_dagster.metadata import counts_table, records_table, throttled
+from s2chips_dagster.pages import report_dataset, report_day
 from s2chips_dagster.resources import Workspace
 
 if TYPE_CHECKING:
@@ -175,7 +174,6 @@ def _follow_up(
 ) -> None:
     """Pages anew, checks, events; for moves that had been broken off too."""
     from s2chips_core.index.checks import all_of, check_all_files, check_day_files
-    from s2chips_core.pages.day import write_report
 
     for move in finished:
         context.log.warning(
@@ -189,14 +187,7 @@ def _follow_up(
     storage = workspace.storage(settings)
     for day in result.ais_days:
         if storage.exists(layout.report(day)):
-            write_report(
-                day,
-                storage=storage,
-                settings=settings,
-                generated_at=workspace.clock(),
-                software_version=__version__,
-                imagery_credit=imagery_credit(settings),
-            )
+            report_day(day, settings, workspace, context.log)
         context.log_event(
             dg.AssetObservation("chips", partition=day.isoformat(), description="chips were moved to the trash or back")
         )
