@@ -9,15 +9,18 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from s2chips_core import __version__
-from s2chips_core.errors import S2ChipsError, StorageError
+from s2chips_core.errors import S2ChipsError
+from s2chips_dagster.arguments import parse_count, parse_day
 from s2chips_dagster.export_command import add_export_arguments, run_export
+from s2chips_dagster.out_file import write_whole
+from s2chips_dagster.prune_command import add_prune_arguments, run_prune
+from s2chips_dagster.recut_command import add_recut_arguments, run_recut
 
-DONE, FAILED, WRONG_USAGE = 0, 1, 2
+DONE, FAILED = 0, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,13 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="command")
 
     run = _command(commands, "run", _run, "plan, AIS, matching, chips, index and report of one day")
-    run.add_argument("--date", type=_day, help="the day, YYYY-MM-DD (default: lag_days ago)")
-    run.add_argument("--max-ships", type=_count, help="most AIS targets to try")
-    run.add_argument("--max-chips", type=_count, help="most chips to make")
+    run.add_argument("--date", type=parse_day, help="the day, YYYY-MM-DD (default: lag_days ago)")
+    run.add_argument("--max-ships", type=parse_count, help="most AIS targets to try")
+    run.add_argument("--max-chips", type=parse_count, help="most chips to make")
 
     file = _command(commands, "chip-from-file", _chip_from_file, "chip the ships of a CSV, XLSX or Parquet file")
     file.add_argument("file", type=Path, help="the table: mmsi, lat, lon and, better, overpass_time")
-    file.add_argument("--max-chips", type=_count, help="most chips to make")
+    file.add_argument("--max-chips", type=parse_count, help="most chips to make")
     file.add_argument(
         "--position",
         choices=("as_reported", "at_sensing_time"),
@@ -73,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
     plan = _command(commands, "predict-overpasses", _predict, "the overpass plan of some days, as CSV")
     plan.add_argument("--out", type=Path, help="the CSV to write (default: stdout)")
-    plan.add_argument("--start", type=_day, help="first day, YYYY-MM-DD (default: today; for backfill: backfill_days ago)")
-    plan.add_argument("--days", type=_count, help="how many days (default: horizon_days; for backfill: backfill_days)")
+    plan.add_argument("--start", type=parse_day, help="first day, YYYY-MM-DD (default: today; backfill: backfill_days ago)")
+    plan.add_argument("--days", type=parse_count, help="how many days (default: horizon_days; backfill: backfill_days)")
     plan.add_argument(
         "--source",
         choices=("backfill", "tle", "acquisition_plan", "auto"),
@@ -92,37 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     add_export_arguments(export)
 
     again = _command(commands, "recut", _recut, "cut chips again from their provenance and say what differs")
-    again.add_argument("chip_id", nargs="*", help="of tiles.parquet")
-    again.add_argument("--check", type=_count, metavar="N", help="N chips of tiles.parquet, the same ones every time")
-    again.add_argument("--out", type=Path, help="where to write the chip that was cut now (of one chip_id)")
-    again.add_argument(
-        "--moved",
-        action="append",
-        type=_moved,
-        default=[],
-        metavar="OLD=NEW",
-        help="read assets whose href begins with OLD from NEW: the archive has moved, or there is a mirror of it",
-    )
+    add_recut_arguments(again)
+
     prune = _command(
         commands, "prune", _prune, "move chips that recorded AIS does not vouch for to the trash, or put them back"
     )
-    prune.add_argument(
-        "--time-tolerance-min",
-        type=_tolerance,
-        help="largest time from the scene to the nearest recorded fix, minutes (default: prune.time_tolerance_min)",
-    )
-    prune.add_argument(
-        "--distance-tolerance-m",
-        type=_tolerance,
-        help="largest distance from the chip centre to recorded AIS, metres (default: prune.distance_tolerance_m)",
-    )
-    prune.add_argument("--first-day", type=_day, help="only chips sensed from this day on, YYYY-MM-DD")
-    prune.add_argument("--last-day", type=_day, help="only chips sensed until this day, YYYY-MM-DD")
-    what = prune.add_mutually_exclusive_group()
-    what.add_argument("--dry-run", action="store_true", help="only say which chips would go and why")
-    what.add_argument("--restore", metavar="WHICH", help="put the chips of a trash back: its id, or latest")
-    what.add_argument("--list", action="store_true", help="say which trashes there are")
-    prune.set_defaults(wrong=prune.error)
+    add_prune_arguments(prune)
 
     doctor = _command(commands, "doctor", _doctor, "look at everything that runs need, and say what to do about it")
     doctor.add_argument("--offline", action="store_true", help="leave out what needs the network")
@@ -142,26 +120,6 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
     return command
 
 
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day: expected YYYY-MM-DD") from error
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no count: expected a whole number from 1")
-    return int(text)
-
-
-def _moved(text: str) -> tuple[str, str]:
-    old, _, new = text.partition("=")
-    if not old or not new:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected OLD=NEW, two beginnings of URLs")
-    return old, new
-
-
 def _column(text: str) -> tuple[str, str]:
     name, equals, title = text.partition("=")
     if not equals or not name.strip() or not title.strip():
@@ -177,16 +135,6 @@ def _minutes(text: str) -> float:
     if not 0 < minutes <= 60:
         raise argparse.ArgumentTypeError(f"{text!r}: expected minutes, above 0 and at most 60")
     return minutes
-
-
-def _tolerance(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0")
-    return value
 
 
 def _config_file(options: argparse.Namespace) -> Path:
@@ -268,25 +216,11 @@ def _predict(options: argparse.Namespace) -> int:
     report_days("overpass_plan", {day: day_metadata(day, rows, runs.storage) for day, rows in planned.by_day.items()})
     text = format_schedule(planned.plan.passes)
     if options.out:
-        _write_whole(options.out, text.encode())
+        write_whole(options.out, text.encode())
         print(options.out)
     else:
         print(text, end="")
     return DONE
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file at once: half a schedule looks like a whole one."""
-    from s2chips_core.storage import LocalStorage
-
-    target = path.resolve()
-    if target.exists() and not target.is_file():  # /dev/stdout, a named pipe
-        try:
-            target.write_bytes(data)
-        except OSError as error:
-            raise StorageError(str(path), f"cannot be written: {error.strerror}") from error
-    else:
-        LocalStorage(target.parent).put(target.name, data)
 
 
 def _collect(options: argparse.Namespace) -> int:
@@ -303,59 +237,11 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _recut(options: argparse.Namespace) -> int:
-    import contextlib
-
-    from s2chips_core.config import load_settings
-    from s2chips_core.fetch import Fetcher
-    from s2chips_core.index.recut import recut, select_chips
-    from s2chips_core.storage import open_storage
-
-    if bool(options.chip_id) == bool(options.check) or (options.out and len(options.chip_id) != 1):
-        print("s2chips recut: error: expected chip ids or --check N; --out needs exactly one chip id", file=sys.stderr)
-        return WRONG_USAGE
-    settings = load_settings(_config_file(options), os.environ)
-    storage = open_storage(settings.storage.dataset_root)
-    verdicts = set()
-    with contextlib.closing(Fetcher(settings.stac.allowed_hosts)) as fetcher:
-        for chip_id in options.chip_id or select_chips(storage, options.check):
-            result = recut(
-                chip_id,
-                settings=settings,
-                storage=storage,
-                fetcher=fetcher,
-                software_version=__version__,
-                moved=dict(options.moved),
-            )
-            print(result)
-            verdicts.add(result.verdict)
-            if options.out and result.geotiff is not None:
-                _write_whole(options.out, result.geotiff)
-    return DONE if verdicts <= {"identical"} else FAILED
+    return DONE if run_recut(options, _config_file(options)) else FAILED
 
 
 def _prune(options: argparse.Namespace) -> int:
-    chosen = {
-        "time_tolerance_min": options.time_tolerance_min,
-        "distance_tolerance_m": options.distance_tolerance_m,
-        "first_day": options.first_day,
-        "last_day": options.last_day,
-    }
-    given = {name: value for name, value in chosen.items() if value is not None}
-    if given and (options.restore is not None or options.list):
-        options.wrong(f"--{next(iter(given)).replace('_', '-')} does not go with --restore and --list")
-    if options.first_day and options.last_day and options.last_day < options.first_day:
-        options.wrong(f"--last-day {options.last_day} is before --first-day {options.first_day}")
-
-    from s2chips_dagster import prune_command
-    from s2chips_dagster.runs import Runs
-
-    runs = Runs(_config_file(options))
-    if options.list:
-        prune_command.print_trashes(runs)
-        return DONE
-    if options.restore is not None:
-        return DONE if prune_command.restore(runs, options.restore) else FAILED
-    return DONE if prune_command.prune(runs, given, dry_run=options.dry_run) else FAILED
+    return DONE if run_prune(options, _config_file(options)) else FAILED
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -1,22 +1,76 @@
-"""What `s2chips prune` says: the table of what goes, trashes, and what could not be put back.
+"""`s2chips prune`: its options, and what it says: the table of what goes, trashes, and what could not be put back.
 
-Not here: the jobs (`prune_jobs`) and what they do (`s2chips_core.index.prune`).
+Not here: the jobs (`prune_jobs`) and what they do (`s2chips_core.index.prune`). Nothing heavy is imported before it runs, so
+that --help is quick.
 """
 
+import argparse
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from s2chips_core import layout
+from s2chips_dagster.arguments import parse_day
 
-from s2chips_core import layout, tables
-from s2chips_dagster.runs import Runs
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from s2chips_dagster.runs import Runs
 
 TOLERANCES = ("time_tolerance_min", "distance_tolerance_m")
 HEAD = ("chip_id", "mmsi", "ship", "dt_s", "distance_m", "reason")
 
 
-def prune(runs: Runs, given: Mapping[str, Any], *, dry_run: bool) -> bool:
+def add_prune_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options."""
+    add = parser.add_argument
+    add(
+        "--time-tolerance-min",
+        type=_tolerance,
+        help="largest time from the scene to the nearest recorded fix, minutes (default: prune.time_tolerance_min)",
+    )
+    add(
+        "--distance-tolerance-m",
+        type=_tolerance,
+        help="largest distance from the chip centre to recorded AIS, metres (default: prune.distance_tolerance_m)",
+    )
+    add("--first-day", type=parse_day, help="only chips sensed from this day on, YYYY-MM-DD")
+    add("--last-day", type=parse_day, help="only chips sensed until this day, YYYY-MM-DD")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="only say which chips would go and why")
+    what.add_argument("--restore", metavar="WHICH", help="put the chips of a trash back: its id, or latest")
+    what.add_argument("--list", action="store_true", help="say which trashes there are")
+    parser.set_defaults(wrong=parser.error)
+
+
+def run_prune(options: argparse.Namespace, config_file: Path) -> bool:
+    """Prune, restore or list, as the options say. Whether it succeeded; of a restore, whether every chip is back."""
+    chosen = {
+        "time_tolerance_min": options.time_tolerance_min,
+        "distance_tolerance_m": options.distance_tolerance_m,
+        "first_day": options.first_day,
+        "last_day": options.last_day,
+    }
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if given and (options.restore is not None or options.list):
+        options.wrong(f"--{next(iter(given)).replace('_', '-')} does not go with --restore and --list")
+    if options.first_day and options.last_day and options.last_day < options.first_day:
+        options.wrong(f"--last-day {options.last_day} is before --first-day {options.first_day}")
+
+    from s2chips_dagster.runs import Runs
+
+    runs = Runs(config_file)
+    if options.list:
+        print_trashes(runs)
+        return True
+    if options.restore is not None:
+        return restore(runs, options.restore)
+    return prune(runs, given, dry_run=options.dry_run)
+
+
+def prune(runs: "Runs", given: Mapping[str, Any], *, dry_run: bool) -> bool:
     """Run `prune_by_ais`, print what went or would go. Whether it succeeded.
 
     Args:
@@ -24,6 +78,7 @@ def prune(runs: Runs, given: Mapping[str, Any], *, dry_run: bool) -> bool:
         given: tolerances and days in place of the configuration's.
         dry_run: only say it.
     """
+    from s2chips_core import tables
     from s2chips_core.index.prune_selection import PRUNE_SCHEMA
 
     config = {
@@ -54,7 +109,7 @@ def prune(runs: Runs, given: Mapping[str, Any], *, dry_run: bool) -> bool:
     return True
 
 
-def restore(runs: Runs, which: str) -> bool:
+def restore(runs: "Runs", which: str) -> bool:
     """Run `restore_pruned`, print what is back. Whether everything is."""
     said = runs.restore(which)
     if said is None:
@@ -65,7 +120,7 @@ def restore(runs: Runs, which: str) -> bool:
     return not said["left_in_trash"]
 
 
-def print_trashes(runs: Runs) -> None:
+def print_trashes(runs: "Runs") -> None:
     """Every trash, the latest first."""
     from s2chips_core.index.prune_trash import list_trashes
 
@@ -85,7 +140,7 @@ def print_trashes(runs: Runs) -> None:
     print(_columns(("trash", "chips", "tolerances", "where"), rows))
 
 
-def format_reasons(reasons: pd.DataFrame) -> str:
+def format_reasons(reasons: "pd.DataFrame") -> str:
     """A table for people: one line for each chip that goes, and under it why. `reasons`: PRUNE_SCHEMA."""
     rows = [
         (
@@ -101,8 +156,18 @@ def format_reasons(reasons: pd.DataFrame) -> str:
     return _columns(HEAD, rows)
 
 
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0")
+    return value
+
+
 def _number(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:.1f}"
+    return "-" if math.isnan(value) else f"{value:.1f}"
 
 
 def _columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

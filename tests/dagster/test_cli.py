@@ -47,7 +47,11 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         ["chip-from-file", "ships.csv", "--column", "mmsi"],
         ["chip-from-file", "ships.csv", "--column", "mmsi="],
         ["predict-overpasses", "--days", "0"],
+        ["recut"],
         ["recut", "--check", "0"],
+        ["recut", "a", "--check", "2"],
+        ["recut", "a", "b", "--out", "again.tif"],
+        ["recut", "--check", "2", "--out", "again.tif"],
         ["recut", "0123456789abcdef", "--moved", "https://a"],
         ["predict-overpasses", "--source", "horoscope"],
         ["demo", "--config", "x.yaml"],
@@ -103,31 +107,6 @@ def run(capfd: Words, *arguments: object) -> tuple[int, str, str]:
 
 def tifs(storage: LocalStorage) -> set[str]:
     return {key for key in storage.list("chips") if key.endswith(".tif") and not key.endswith("_masks.tif")}
-
-
-def test_recut(day_run: DayRun, tmp_path: Path, capfd: Words) -> None:
-    first, second, *_ = sorted(tifs(day_run.storage))
-    out = tmp_path / "again.tif"
-    code, told, _ = run(capfd, "recut", Path(first).stem, "--out", out, "--config", day_run.config)
-    size = len(day_run.storage.get(first))
-    assert (code, told) == (0, f"{Path(first).stem}: identical\n  the file too, byte for byte ({size} bytes)\n")
-    assert out.read_bytes() == day_run.storage.get(first)
-    code, told, _ = run(capfd, "recut", Path(second).stem, "0" * 16, "--config", day_run.config)
-    assert code == 1
-    assert f"{Path(second).stem}: identical" in told
-    assert f"{'0' * 16}: impossible\n  there is no such chip" in told
-    wrong: list[list[object]] = [[], ["a", "--check", 2], ["a", "b", "--out", out], ["--check", 2, "--out", out]]
-    for arguments in wrong:
-        code, told, error = run(capfd, "recut", *arguments, "--config", day_run.config)
-        assert (code, told) == (2, "")
-        assert "expected chip ids or --check N" in error
-
-
-def test_recut_of_an_archive_that_moved(day_run: DayRun, archive: Served, capfd: Words) -> None:
-    moved = f"http://{archive.host}=http://other.example"
-    code, told, _ = run(capfd, "recut", "--check", 1, "--moved", moved, "--config", day_run.config)
-    assert code == 1
-    assert ": impossible\n  the archive's host is not allowed now: http://other.example/" in told
 
 
 def last_words(stderr: str) -> str:
