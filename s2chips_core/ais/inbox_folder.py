@@ -173,8 +173,10 @@ class Inbox:
 def working(storage: Storage, work_id: str, timeout_s: float = 0.0) -> Iterator[None]:
     """Hold the lock of `work_id`: while it is held its run lives. StorageError when another process has it."""
     with storage.lock(f"inbox-{work_id}", timeout_s):
-        yield
-        storage.forget_lock(f"inbox-{work_id}")
+        try:
+            yield
+        finally:
+            storage.forget_lock(f"inbox-{work_id}")
 
 
 def _files_taken(work: Path) -> list[str]:

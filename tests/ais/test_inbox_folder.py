@@ -166,6 +166,13 @@ def test_a_lock_tells_whether_the_run_lives(tmp_path: Path) -> None:
         pass
 
 
+def test_a_run_that_fails_leaves_no_lock(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "dataset")
+    with pytest.raises(KeyError), working(storage, WORK):
+        raise KeyError
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_the_listing_has_files_only(inbox: Inbox) -> None:
     drop(inbox)
     drop(inbox, ".hidden")
