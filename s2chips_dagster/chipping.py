@@ -104,6 +104,6 @@ def contact_sheet_of(result: "DayResult", storage: Storage) -> bytes:
 
     tiles = []
     for row in result.rows.head(CONTACT_SHEET_CHIPS).to_dict("records"):
-        key = str(row["path"]).removesuffix(".tif") + "_quicklook.jpg"
+        [key] = layout.chip_artefacts(str(row["path"]), ("_quicklook.jpg",))
         tiles.append((storage.get(key), str(row["ship_name"] or row["mmsi"]), None))
     return contact_sheet(tiles)

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import shapely
 
 from s2chips_core import tables
+from s2chips_core.ais.synthetic import SOURCE as SYNTHETIC
 from s2chips_core.export.chip_files import Labels
 from s2chips_core.export.options import SPLITS
-from s2chips_core.export.selection import SYNTHETIC
 
 UNKNOWN = "not known"
 QUANTILES = (0.5, 0.9, 1.0)

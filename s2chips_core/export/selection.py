@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s2chips_core import layout, tables
+from s2chips_core.ais.synthetic import SOURCE as SYNTHETIC
 from s2chips_core.errors import InputError, MixedAisError, StorageError
 from s2chips_core.export.options import ExportOptions
 from s2chips_core.index.parts import COMMIT_LOCK
 from s2chips_core.index.records import INDEX_SCHEMA, SWIR_BANDS
 from s2chips_core.storage import Storage
 
-SYNTHETIC = "synthetic"
 OF_VALUES = ("str", "dt")
 """Texts and times have methods of their own under these; all of them only compute."""
 METHODS = (*OF_VALUES, "isna", "notna", "isin", "between", "abs")
