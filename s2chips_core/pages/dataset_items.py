@@ -16,19 +16,17 @@ import numpy as np
 import pandas as pd
 
 from s2chips_core import layout
-from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.pages import facts
 from s2chips_core.pages.dataset_balance import present_splits
 from s2chips_core.pages.packing import pack
 
 CHUNK_CHIPS = 2000
-OPTIONAL = tuple(n for n in ("vessels", "confirmation") if n in INDEX_SCHEMA.names)
 READ_COLUMNS = (
     *("chip_id", "path", "mmsi", "lat", "lon", "scene_id", "scene_datetime", "cloud_cover", "split", "bands"),
     *("qa_cloud_frac", "qa_water_frac", "qa_land_frac", "qa_nodata_frac", "ais_lat", "ais_lon", "ais_time", "ais_source"),
     *("position_method", "position_gap_s", "position_sigma_m", "dt_s", "mgrs_tile", "platform", "processing_baseline"),
     *("boa_offset_dn", "gate_verdict", "provider", "collection", "ship_name", "ship_type", "length_m", "width_m"),
-    *("heading_deg", "sog_kn", "cog_deg", "config_hash", *OPTIONAL),
+    *("heading_deg", "sog_kn", "cog_deg", "config_hash", "vessels", "confirmation"),
 )
 """What the page needs of the index."""
 UNKNOWN_LENGTH, UNKNOWN_SPEED = 0xFFFF, 0xFF
@@ -36,7 +34,7 @@ _SPEED_STEPS_PER_KN = 4
 _DECIMALS = {
     name: decimals
     for decimals, names in (
-        (0, "position_gap_s position_sigma_m heading_deg cog_deg boa_offset_dn"),
+        (0, "position_gap_s position_sigma_m heading_deg cog_deg boa_offset_dn vessels"),
         (1, "cloud_cover dt_s length_m width_m sog_kn"),
         (4, "qa_cloud_frac qa_water_frac qa_land_frac qa_nodata_frac"),
         (5, "lat lon ais_lat ais_lon"),
@@ -87,9 +85,7 @@ def build_columns(index: pd.DataFrame) -> dict[str, Any]:
         "names": [str(name) for _, name in vessels],
     }
     coded = {"type": "ship_type", "tile": "mgrs_tile", "verdict": "gate_verdict", "source": "ais_source"}
-    if "confirmation" in index:
-        coded["confirmation"] = "confirmation"
-    for name, column in coded.items():
+    for name, column in {**coded, "confirmation": "confirmation"}.items():
         columns[name], texts[name] = _codes(index[column])
     order = list(present_splits(index["split"]))
     columns["split"] = pack(pd.Categorical(index["split"], categories=order).codes.astype(np.uint8))
@@ -135,7 +131,6 @@ def _chunk(rows: pd.DataFrame, sheets: Mapping[str, str]) -> dict[str, Any]:
         "scene_datetime": _milliseconds(rows["scene_datetime"]),
         "ais_time": _milliseconds(rows["ais_time"]),
         **{name: numbers(rows[name], places) for name, places in _DECIMALS.items()},
-        **({"vessels": numbers(rows["vessels"], 0)} if "vessels" in rows else {}),
         "codes": codes,
         "dict": texts,
     }

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from s2chips_core import layout
+from s2chips_core.chips.hull import COURSE_IS_DIRECTION_KN
 from s2chips_core.config import Settings
 from s2chips_core.pages import dataset_days, facts
 from s2chips_core.pages.coast import build_coarse, build_fine
@@ -110,6 +111,7 @@ def build_dataset_page(
             "suffixes": dict(zip(("tif", "quicklook", "json", "geojson"), layout.chip_artefacts("", _LINKED), strict=True)),
             "vessels": len(leakage.vessels),
             "side_px": settings.tiling.chip_size_px,
+            "course_from_kn": COURSE_IS_DIRECTION_KN,
             "config_hash": settings.config_hash,
             "gate": [
                 ("Cloud", "qa_cloud_frac", gate.max_cloud_center_frac, False),
@@ -208,8 +210,6 @@ def _further_filters(index: pd.DataFrame) -> list[tuple[str, str, list[tuple[str
         ("confirmation", "Confirmation", "confirmation"),
         ("source", "AIS source", "ais_source"),
     ):
-        if column not in index:
-            continue
         counts = index[column].fillna(facts.NOT_SAID).value_counts()
         if len(counts) > 1:
             texts = {facts.NOT_SAID: "could not be judged"} if name == "confirmation" else {}

@@ -33,6 +33,7 @@ from urllib.parse import quote
 from PIL import Image, UnidentifiedImageError
 
 from s2chips_core import layout
+from s2chips_core.chips.hull import COURSE_IS_DIRECTION_KN
 from s2chips_core.errors import InputError
 from s2chips_core.index.outcomes import Outcome
 from s2chips_core.pages import facts
@@ -40,7 +41,6 @@ from s2chips_core.pages.gate_bars import GateBar
 from s2chips_core.pages.tracks import Fix, chip_place
 
 PIXEL_M = 10
-_MOVING_KN = 1.0
 _BREADTH = 1 / 6
 """Of a ship that does not tell its width: of its length."""
 
@@ -192,7 +192,7 @@ def _drawn(labels: Sequence[_Row], track: Sequence[Fix]) -> facts.Facts:
 def _hull(chip: _Row, place: Sequence[float]) -> list[float] | None:
     """The outline of a ship whose antenna is taken to be amidships, bow first, clockwise from port; up is north."""
     direction_deg = chip["heading_deg"]
-    if direction_deg is None and (chip["sog_kn"] or 0.0) > _MOVING_KN:
+    if direction_deg is None and (chip["sog_kn"] or 0.0) >= COURSE_IS_DIRECTION_KN:
         direction_deg = chip["cog_deg"]
     if direction_deg is None or not chip["length_m"]:
         return None

@@ -47,7 +47,13 @@ def test_pictures_and_files(chip: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("heading_deg", "sog_kn", "cog_deg", "drawn_deg"),
-    [(10.0, 9.0, 20.0, 10.0), (None, 9.0, 200.0, 200.0), (None, 0.3, 20.0, None), (None, None, None, None)],
+    [
+        (10.0, 9.0, 20.0, 10.0),
+        (None, 9.0, 200.0, 200.0),
+        (None, 1.4, 20.0, None),
+        (None, 1.5, 20.0, 20.0),
+        (None, None, None, None),
+    ],
 )
 def test_a_ship_without_heading_lies_along_its_course_while_it_moves(
     chip: dict[str, Any], heading_deg: float | None, sog_kn: float | None, cog_deg: float | None, drawn_deg: float | None

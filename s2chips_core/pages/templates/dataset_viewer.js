@@ -17,7 +17,7 @@ function duration(seconds, signed = false) {
 
 // Bow-port, bow-starboard, stern-starboard, stern-port, the antenna taken to be amidships; up is north.
 function hullOf(row, [col, line]) {
-  const direction = row.heading_deg ?? (row.sog_kn > 1 ? row.cog_deg : null);
+  const direction = row.heading_deg ?? (row.sog_kn >= page.course_from_kn ? row.cog_deg : null);
   if (direction === null || !row.length_m) return null;
   const ahead = row.length_m / PIXEL_M / 2, aside = (row.width_m || row.length_m / 6) / PIXEL_M / 2, turn = direction * Math.PI / 180;
   const [sine, cosine] = [Math.sin(turn), Math.cos(turn)];
@@ -44,8 +44,8 @@ function itemOf(chip) {
   const ship = [["Name", columns.names[columns.vessel[chip]].trim() || NOT_SAID], ["MMSI", String(columns.mmsi[columns.vessel[chip]])], ["Type", type],
     ["Size", row.length_m === null ? NOT_SAID : `${said(row.length_m, " m")}${row.width_m === null ? "" : ` × ${said(row.width_m, " m")}`}`],
     ["Heading", said(row.heading_deg, "°")], ["Speed", said(row.sog_kn, " kn", 1)], ["Course", said(row.cog_deg, "°")]].filter(([label, value]) => label === "Name" || value !== NOT_SAID);
-  const confirmed = columns.confirmation ? [["Confirmation", textOf("confirmation", chip) === NOT_SAID ? "could not be judged" : textOf("confirmation", chip)]] : [];
-  const vessels = row.vessels === undefined ? [] : [["AIS vessels in the chip", said(row.vessels)]];
+  const confirmed = ["Confirmation", textOf("confirmation", chip) === NOT_SAID ? "could not be judged" : textOf("confirmation", chip)];
+  const vessels = ["AIS vessels in the chip", said(row.vessels)];
   return {
     id: `chip-${row.chip_id}`, chip, outcome: "chipped", split, type, name: nameOf(chip), mmsi: ship[1][1],
     line: `${textOf("tile", chip)} · ${new Date(row.scene_datetime).toISOString().slice(0, 16).replace("T", " ")}`,
@@ -55,7 +55,7 @@ function itemOf(chip) {
     files: [...[["GeoTIFF", "tif"], ["Quicklook", "quicklook"], ["Sidecar", "json"], ["Footprint", "geojson"]].map(([label, kind]) => [label, row.stem + page.suffixes[kind]]),
       ...(report ? [["On the page of its day", `${report}#chip-${row.chip_id}`]] : [])],
     facts: [
-      ["Ship", [...ship, ...confirmed, ...vessels]],
+      ["Ship", [...ship, confirmed, vessels]],
       ["Time and place", [["Sensed", timeText(row.scene_datetime)], ["AIS fix", timeText(row.ais_time)], ["Scene minus AIS", duration(row.dt_s, true)],
         ["Chip centre", placeText(row.lat, row.lon)], ["AIS position", placeText(row.ais_lat, row.ais_lon)], ["Method", words(row.position_method)],
         ["Gap to nearest fix", duration(row.position_gap_s)], ["Sigma", said(row.position_sigma_m, " m")], ["AIS source", words(textOf("source", chip))]]],
