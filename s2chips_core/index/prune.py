@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 PRUNE_LOCK = "prune"
 """Held by the one prune or restore that works on a dataset."""
 IN_JOURNAL = "a run that works or was killed has it in its journal; run that day again"
+MOST_SOURCES = 500
+"""Sources of days that are held at once: each is an open file, of which a process may have 1024."""
 DAY_S = 86_400.0
 _CLAIM = ("part", "chip_id", "path", "position_method", "ais_source")
 """What a verdict rests on, beside what the chip id holds."""
@@ -211,12 +213,21 @@ def _remove(
 
 @contextlib.contextmanager
 def hold_sources(storage: Storage, sources: Sequence[tuple[date, str]]) -> Iterator[dict[tuple[date, str], str]]:
-    """Hold the locks of sources of days, so that no run works on them: yields those that a run has, and what was said."""
+    """Hold the locks of sources of days, so that no run works on them, at most `MOST_SOURCES`.
+
+    Yields:
+        Those that are not held, and why.
+    """
     busy: dict[tuple[date, str], str] = {}
+    count = 0
     with contextlib.ExitStack() as held:
         for ais_day, source_id in sources:
+            if count == MOST_SOURCES:
+                busy[ais_day, source_id] = f"{MOST_SOURCES} sources of days go at once, this is of one more: do it again"
+                continue
             try:
                 held.enter_context(storage.lock(layout.source_lock(ais_day, source_id), timeout_s=0.0))
+                count += 1
             except LockedError:
                 busy[ais_day, source_id] = f"a run works on {source_id} of {ais_day}"
         yield busy

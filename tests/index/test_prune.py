@@ -270,6 +270,21 @@ def test_a_chip_of_a_source_that_is_being_run_is_left(dataset: LocalStorage) -> 
     assert set(prune(dataset).going["mmsi"]) == {244_660_001}
 
 
+def test_more_sources_than_files_may_be_open_are_left_to_the_next_time(
+    dataset: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s2chips_core.index.prune.MOST_SOURCES", 1)
+    first = prune(dataset)
+    assert set(first.going["mmsi"]) < GOING
+    assert [why for why in first.left.values() if "do it again" in why]
+    assert_agrees(dataset)
+    monkeypatch.setattr("s2chips_core.index.prune.MOST_SOURCES", 2)
+    second = prune(dataset)
+    assert set(first.going["mmsi"]) | set(second.going["mmsi"]) == GOING
+    assert not second.left
+    assert_agrees(dataset)
+
+
 def test_when_all_are_left_there_is_no_trash(dataset: LocalStorage) -> None:
     with dataset.lock(layout.source_lock(DAY, layout.CAPTURE)):
         before = files(dataset)
