@@ -109,7 +109,7 @@ def test_threads_are_told_to_stop_when_the_run_ends_badly(
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 @pytest.mark.parametrize("earlier", [False, True], ids=["first run", "after an earlier run"])
 def test_an_interrupted_run_leaves_nothing_half_written(
-    sandbox_archive: Path, make_dataset: MakeDataset, day_run: DayRun, home: Path, tmp_path: Path, earlier: bool
+    sandbox_archive: Path, make_dataset: MakeDataset, home: Path, earlier: bool
 ) -> None:
     with serve(sandbox_archive, now=DEMO_NOW) as served:
         dataset = make_dataset("stopped", served=served, compute={"workers": 4})
@@ -138,9 +138,12 @@ def test_an_interrupted_run_leaves_nothing_half_written(
         served.faults.clear()
         assert dataset.execute("run_day").success
         assert dataset.execute("index_tiles", day=None).success
-        # But for matches, which name the port of the archive, byte for byte what an undisturbed run makes.
-        same = ("chips", "outcomes", "plan", "indexes")
-        assert files_of(dataset.storage, *same) == files_of(day_run.storage, *same)
+        # Byte for byte what an undisturbed run makes of the same archive: matches and provenance name its port.
+        whole = make_dataset("whole", served=served, compute={"workers": 4})
+        assert whole.execute("run_day").success
+        assert whole.execute("index_tiles", day=None).success
+        same = ("chips", "outcomes", "plan", "indexes", "matches", "labels", "provenance/scenes")
+        assert files_of(dataset.storage, *same) == files_of(whole.storage, *same)
         index = tables.read_table(dataset.storage, layout.tiles_index(), INDEX_SCHEMA)
         assert {f"chips/{name}" for name in files_below(dataset.storage.root / "chips")} >= set(index["path"])
         assert dataset.storage.list(layout.journals_folder()) == []

@@ -122,7 +122,7 @@ def test_run_prints_the_result_and_logs_elsewhere(make_dataset: MakeDataset, hom
     lines = stdout.splitlines()
     assert lines[0].startswith(f"{DAY}: ")
     assert "2 chipped" in lines[0]
-    assert [line.split(":")[0].strip() for line in lines[1:]] == ["page", "footprints", "index"]
+    assert [line.split(":")[0].strip() for line in lines[1:]] == ["page", "footprints", "index", "all days"]
     for line in lines[1:]:
         assert Path(line.split(": ", 1)[1]).is_file()
     assert "STEP_SUCCESS" in stderr or "chips cut" in stderr

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from s2chips_core.chips.artefacts import encode_geotiff, encode_masks
-from s2chips_core.chips.chip import Chip, CutRequest
+from s2chips_core.chips.chip import MASK_BANDS, Chip, CutRequest
 from s2chips_core.index.chip_difference import mask_differences, raster_differences
 from s2chips_core.storage import LocalStorage
 from tests.index.chips import chip_of, scene_of
@@ -70,7 +70,7 @@ def test_what_is_no_raster(stored: bytes) -> None:
 
 
 def test_masks(storage: LocalStorage) -> None:
-    masks = np.zeros((4, 32, 32), np.uint8)
+    masks = np.zeros((len(MASK_BANDS), 32, 32), np.uint8)
     with_masks = dataclasses.replace(CHIP, masks=masks)
     assert list(mask_differences(storage, "c.tif", None)) == []
     assert list(mask_differences(storage, "c.tif", masks)) == ["c_masks.tif is gone"]
@@ -83,7 +83,7 @@ def test_masks(storage: LocalStorage) -> None:
         "mask water: 2 of 1024 pixels differ",
     ]
     [text] = mask_differences(storage, "c.tif", masks[:, :16])
-    assert text.startswith("c_masks.tif: shape (4, 32, 32)")
+    assert text.startswith("c_masks.tif: shape (5, 32, 32)")
     storage.put("c_masks.tif", b"x")
     [text] = mask_differences(storage, "c.tif", masks)
     assert text.startswith("c_masks.tif cannot be read: ")

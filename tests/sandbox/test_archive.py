@@ -151,7 +151,7 @@ def test_red_edge_lies_between_red_and_near_infrared(items: Items, sandbox_archi
     assert np.abs(narrow - nir)[plants].mean() < 0.1 * nir[plants].mean()
     for band in (*edge, narrow):
         assert np.percentile(band[water], 90) < 300
-        assert (band > 0).all()
+        assert ((band > 0) == (scl > 0)).all()
 
 
 def test_the_same_ground_in_two_zones(items: Items, sandbox_archive: Path) -> None:
