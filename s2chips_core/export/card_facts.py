@@ -29,6 +29,7 @@ COLUMNS = (
         "mmsi",
         "split",
         "scene_id",
+        "datatake",
         "scene_datetime",
         "geometry",
         "mgrs_tile",
@@ -98,7 +99,7 @@ class CardFacts:
     shared_scenes: int
     """Scenes with chips in more than one split."""
     overlapping_chips: int
-    """Chips whose footprint overlaps with one of another split, of the same scene."""
+    """Chips whose footprint overlaps with one of another split, of the same pass: also of another tile of it."""
     first: pd.Timestamp
     last: pd.Timestamp
     years: tuple[int, ...]
@@ -200,7 +201,8 @@ def _in_steps(values: "pd.Series[Any]", edges: tuple[float, ...]) -> "pd.Series[
 def _overlapping(frame: pd.DataFrame) -> int:
     """Chips that show some of the same ground at the same time as a chip of another split."""
     found: set[Any] = set()
-    for _, group in frame.groupby("scene_id"):
+    # Tiles of one pass overlap by 10 km: the same light, on another tile's grid.
+    for _, group in frame.groupby(frame["datatake"].fillna(frame["scene_id"])):
         if group["split"].nunique() < 2:
             continue
         shapes = shapely.from_wkb(group["geometry"].to_numpy())

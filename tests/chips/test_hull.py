@@ -45,6 +45,8 @@ def corners(lon: float, lat: float, epsg: int, direction_deg: float, extents: tu
         (NAN, 200.0, 15.0, 200.0, COURSE),
         (NAN, 200.0, COURSE_IS_DIRECTION_KN, 200.0, COURSE),
         (NAN, 200.0, COURSE_IS_DIRECTION_KN - 0.1, NAN, None),
+        (NAN, 200.0, 1.5, 200.0, COURSE),
+        (NAN, 200.0, 1.4, NAN, None),
         (NAN, 200.0, NAN, NAN, None),
         (NAN, NAN, 15.0, NAN, None),
     ],
@@ -72,6 +74,8 @@ def test_heading_goes_before_course_and_a_ship_that_lies_still_has_no_course(
         (100.0, NAN, (20.0, 80.0, 0.0, 0.0), (NAN,) * 4, None),
         (NAN, 20.0, (NAN,) * 4, (NAN,) * 4, None),
         (0.0, 20.0, (NAN,) * 4, (NAN,) * 4, None),
+        # A craft of 1 m x 1 m is one.
+        (NAN, NAN, (1.0, 0.0, 0.0, 1.0), (1.0, 0.0, 0.0, 1.0), DIMENSIONS),
     ],
 )
 def test_dimensions_go_before_length_and_width(
