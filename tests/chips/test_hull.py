@@ -1,8 +1,10 @@
 """Hulls as boxes: against pyproj's geodesics and its own convergence and scale of the grid."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyproj
 import pytest
 import shapely
@@ -57,6 +59,17 @@ def test_heading_goes_before_course_and_a_ship_that_lies_still_has_no_course(
     found, sources = choose_direction(floats(heading), floats(cog), floats(sog))
     np.testing.assert_equal(found, [direction])
     assert sources.tolist() == [source]
+
+
+@pytest.mark.shared_data
+def test_from_that_speed_on_real_ships_lie_along_their_course(shared_data: Path) -> None:
+    fixes = pd.read_parquet(shared_data / "ais" / "positions_dma_20260426.parquet").dropna(subset=["sog", "cog", "heading"])
+    far = np.abs((fixes["heading"] - fixes["cog"] + 180) % 360 - 180) > 45
+    shares = far.groupby(pd.cut(fixes["sog"].round(1), [0.5, 1.0, 1.5, 2.0, 102.3], right=False), observed=True).mean()
+    counts = far.groupby(pd.cut(fixes["sog"].round(1), [0.5, 1.0, 1.5, 2.0, 102.3], right=False), observed=True).size()
+    assert counts.tolist() == [85, 78, 132, 8728]
+    assert shares.tolist() == pytest.approx([0.87, 0.71, 0.008, 0.001], abs=0.005)
+    assert COURSE_IS_DIRECTION_KN == 1.5
 
 
 @pytest.mark.parametrize(

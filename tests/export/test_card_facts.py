@@ -122,7 +122,15 @@ def test_a_range_holds_its_lower_end(dataset: Dataset) -> None:
     found = {table.title: {name: sum(counts) for name, counts in table.rows} for table in facts.tables}
     ranges = {"0–25": 2, "25–50": 2, "50–100": 1, "100–200": 2, "200–300": 1, "300 and more": 2, "not known": 6}
     assert found["length, m"] == ranges
-    assert found["speed, kn"] == {"0–0.5": 2, "0.5–5": 2, "5–10": 1, "10–15": 1, "15–20": 2, "20 and more": 2, "not known": 6}
+    assert found["speed, kn"] == {
+        "0–0.5": 2,
+        "0.5–5": 2,
+        "5–10": 1,
+        "10–15": 1,
+        "15–20": 2,
+        "20 and more": 2,
+        "not known": 6,
+    }
 
 
 def test_sigma_by_method(dataset: Dataset) -> None:
