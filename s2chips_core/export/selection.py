@@ -120,7 +120,7 @@ _NULLABLE: Mapping[pa.DataType, Any] = {
 
 
 def _strict(where: str) -> str:
-    """The same condition, in which `a in [...]` and `a == "x"`, which is the same to pandas, are not known where `a` is not."""
+    """The same condition, in which `a in [...]` and `a == "x"`, which is the same to pandas, are as unknown as `a`."""
 
     class Strict(ast.NodeTransformer):
         def visit_Compare(self, node: ast.Compare) -> ast.AST:
