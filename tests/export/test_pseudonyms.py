@@ -153,9 +153,10 @@ def test_the_order_of_labels_is_not_that_of_the_mmsi(dataset: Dataset) -> None:
     row = next(chip.row for chip in dataset[1].values() if len(chip.row["labels"]) > 1)
     target, other = row["labels"]
     labels = [target, *({**other, "mmsi": mmsi} for mmsi in range(311_000_000, 311_000_020))]
-    shown = Pseudonyms(KEY).labels(labels, transform=row["transform"], epsg=row["epsg"])
-    ids = [label["vessel_id"] for label in shown]
-    assert [label["is_target"] for label in shown] == [True] + [False] * 20
-    assert ids[0] == Pseudonyms(KEY).vessel_id(target["mmsi"])
-    assert ids[1:] == sorted(ids[1:])
-    assert len(set(ids)) == 21
+    for key in (KEY, KEY[::-1], KEY + KEY):
+        shown = Pseudonyms(key).labels(labels, transform=row["transform"], epsg=row["epsg"])
+        ids = [label["vessel_id"] for label in shown]
+        assert [label["is_target"] for label in shown] == [True] + [False] * 20
+        assert ids[0] == Pseudonyms(key).vessel_id(target["mmsi"])
+        assert ids[1:] == sorted(ids[1:])
+        assert len(set(ids)) == 21
