@@ -19,6 +19,7 @@ from s2chips_core import tables
 from s2chips_core.export.chip_files import Labels
 from s2chips_core.export.options import SPLITS
 from s2chips_core.export.selection import SYNTHETIC
+from s2chips_core.export.stac import bbox_of_all
 
 UNKNOWN = "not known"
 QUANTILES = (0.5, 0.9, 1.0)
@@ -104,6 +105,7 @@ class CardFacts:
     last: pd.Timestamp
     years: tuple[int, ...]
     bounds: tuple[float, float, float, float]
+    """West, south, east, north, degrees; across the antimeridian west is above east."""
     scenes: int
     days: int
     """UTC days of sensing."""
@@ -168,8 +170,8 @@ def card_facts(rows: pa.Table) -> CardFacts:
 
 
 def _bounds(rows: pa.Table) -> tuple[float, float, float, float]:
-    west, south, east, north = (pc.struct_field(rows["bbox"], name) for name in ("xmin", "ymin", "xmax", "ymax"))
-    return pc.min(west).as_py(), pc.min(south).as_py(), pc.max(east).as_py(), pc.max(north).as_py()
+    west, south, east, north = bbox_of_all(shapely.from_wkb(rows["geometry"].to_numpy(zero_copy_only=False)))
+    return west, south, east, north
 
 
 def _count_tables(frame: pd.DataFrame) -> tuple[CountTable, ...]:
