@@ -71,6 +71,12 @@ def utm_xy(lon: npt.ArrayLike, lat: npt.ArrayLike, epsg: int) -> tuple[FloatArra
     return np.asarray(x), np.asarray(y)
 
 
+def lon_lat(x_m: npt.ArrayLike, y_m: npt.ArrayLike, epsg: int) -> tuple[FloatArray, FloatArray]:
+    """Longitude and latitude, degrees, of points of a UTM zone: `utm_xy` the other way round."""
+    lon, lat = _transformer(epsg, True).transform(np.asarray(x_m, "float64"), np.asarray(y_m, "float64"))
+    return np.asarray(lon), np.asarray(lat)
+
+
 def pixel_at(
     x_m: npt.ArrayLike, y_m: npt.ArrayLike, ulx_m: float, uly_m: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

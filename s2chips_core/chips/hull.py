@@ -15,8 +15,9 @@ from s2chips_core.ais.fixes import Floats
 from s2chips_core.chips.grid import Transform, utm_xy
 
 COURSE_IS_DIRECTION_KN = 1.5
-"""From this speed on a ship without heading lies along its course. Of 14,800 real fixes that tell both, course and heading
-are more than 45° apart in 85 % at 0.5 to 1 kn and in 38 % at 1 to 1.5 kn, but in 1 % at 1.5 to 2 kn and in 0.1 % above."""
+"""From this speed on a ship without heading lies along its course. Of real fixes that tell both, course and heading are more
+than 45° apart in 87 % at 0.5 to 0.9 kn and in 71 % at 1 to 1.4 kn, but in 1 % at 1.5 to 1.9 kn and in 0.1 % above: 85, 78,
+132 and 8,728 fixes of 15, 13, 10 and 425 ships."""
 HEADING, COURSE = "heading", "course"
 DIMENSIONS, LENGTH_WIDTH = "dimensions", "length_width"
 PROBE_M = 1000.0

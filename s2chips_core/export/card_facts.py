@@ -19,6 +19,7 @@ from s2chips_core import tables
 from s2chips_core.ais.synthetic import SOURCE as SYNTHETIC
 from s2chips_core.export.chip_files import Labels
 from s2chips_core.export.options import SPLITS
+from s2chips_core.export.stac import bbox_of_all
 
 UNKNOWN = "not known"
 QUANTILES = (0.5, 0.9, 1.0)
@@ -29,6 +30,7 @@ COLUMNS = (
         "mmsi",
         "split",
         "scene_id",
+        "datatake",
         "scene_datetime",
         "geometry",
         "mgrs_tile",
@@ -98,11 +100,12 @@ class CardFacts:
     shared_scenes: int
     """Scenes with chips in more than one split."""
     overlapping_chips: int
-    """Chips whose footprint overlaps with one of another split, of the same scene."""
+    """Chips whose footprint overlaps with one of another split, of the same pass: also of another tile of it."""
     first: pd.Timestamp
     last: pd.Timestamp
     years: tuple[int, ...]
     bounds: tuple[float, float, float, float]
+    """West, south, east, north, degrees; across the antimeridian west is above east."""
     scenes: int
     days: int
     """UTC days of sensing."""
@@ -167,8 +170,8 @@ def card_facts(rows: pa.Table) -> CardFacts:
 
 
 def _bounds(rows: pa.Table) -> tuple[float, float, float, float]:
-    west, south, east, north = (pc.struct_field(rows["bbox"], name) for name in ("xmin", "ymin", "xmax", "ymax"))
-    return pc.min(west).as_py(), pc.min(south).as_py(), pc.max(east).as_py(), pc.max(north).as_py()
+    west, south, east, north = bbox_of_all(shapely.from_wkb(rows["geometry"].to_numpy(zero_copy_only=False)))
+    return west, south, east, north
 
 
 def _count_tables(frame: pd.DataFrame) -> tuple[CountTable, ...]:
@@ -200,7 +203,8 @@ def _in_steps(values: "pd.Series[Any]", edges: tuple[float, ...]) -> "pd.Series[
 def _overlapping(frame: pd.DataFrame) -> int:
     """Chips that show some of the same ground at the same time as a chip of another split."""
     found: set[Any] = set()
-    for _, group in frame.groupby("scene_id"):
+    # Tiles of one pass overlap by 10 km: the same light, on another tile's grid.
+    for _, group in frame.groupby(frame["datatake"].fillna(frame["scene_id"])):
         if group["split"].nunique() < 2:
             continue
         shapes = shapely.from_wkb(group["geometry"].to_numpy())

@@ -142,7 +142,7 @@ class Passes:
     def _as_shown(self, files: ChipFiles, shown: Row) -> tuple[ChipFiles, Labels | None]:
         labels = files.labels
         if self.pseudonyms and labels is not None:
-            labels = [self.pseudonyms.label(label) for label in labels]
+            labels = self.pseudonyms.labels(labels, transform=tuple(shown["transform"][:6]), epsg=shown["epsg"])
         return (rewritten(files, shown, labels) if self.options.rewrites else files), labels
 
     def _open_coco(self, opened: contextlib.ExitStack, about: About) -> dict[str, CocoWriter]:

@@ -5,7 +5,8 @@ Here: reading the index and choosing its rows. Not here: the files of the chips 
 
 import ast
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -109,8 +110,10 @@ def _refuse_methods(where: str) -> None:
 
 
 def _evaluate(where: str, rows: pa.Table) -> np.ndarray:
-    """Which rows satisfy a condition; what is not known satisfies none. Times are compared as UTC."""
-    frame = tables.to_frame(rows.drop_columns(["geometry", "bbox"]))
+    """Which rows satisfy a condition; what is not known satisfies none, nor its opposite. Times are compared as UTC."""
+    # Types that know of not knowing: NaN is unlike everything, so that `heading_deg != 0` would hold for it.
+    names = [f.name for f in rows.schema if f.name != "geometry" and not pa.types.is_nested(f.type)]
+    frame = rows.select(names).to_pandas(types_mapper=_NULLABLE.get)
     for name in frame.select_dtypes("datetimetz").columns:
         # `eval` makes times without a zone of texts, and does not compare these with times that have one.
         frame[name] = frame[name].dt.tz_localize(None)
@@ -119,9 +122,34 @@ def _evaluate(where: str, rows: pa.Table) -> np.ndarray:
     try:
         _refuse_methods(where)
         # No name but those of columns is known to it.
-        found = frame.eval(where, engine="python", local_dict={}, global_dict={})
+        found = frame.eval(_strict(where), engine="python", local_dict={}, global_dict={})
     except Exception as error:
         raise InputError("export option where", where, f"{expected} ({error}); {columns}") from error
     if not isinstance(found, pd.Series) or not pd.api.types.is_bool_dtype(found.dtype):
         raise InputError("export option where", where, f"{expected}; {columns}")
     return found.fillna(value=False).to_numpy(dtype=bool)
+
+
+_NULLABLE: Mapping[pa.DataType, Any] = {
+    pa.string(): pd.StringDtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.float64(): pd.Float64Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
+}
+
+
+def _strict(where: str) -> str:
+    """The same condition, in which `a in [...]` and `a == "x"`, which is the same to pandas, are as unknown as `a`."""
+
+    class Strict(ast.NodeTransformer):
+        def visit_Compare(self, node: ast.Compare) -> ast.AST:
+            if len(node.ops) > 1 or not isinstance(node.ops[0], ast.In | ast.NotIn | ast.Eq | ast.NotEq):
+                return node
+            within = isinstance(node.ops[0], ast.In | ast.Eq)
+            known = ast.Compare(node.left, [ast.NotEq() if within else ast.Eq()], [node.left])
+            return ast.BoolOp(ast.Or() if within else ast.And(), [node, known])
+
+    try:
+        return ast.unparse(Strict().visit(ast.parse(where, mode="eval")))
+    except SyntaxError:
+        return where  # to be refused, or read in pandas' own way

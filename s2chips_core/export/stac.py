@@ -5,10 +5,11 @@ https://github.com/radiantearth/stac-spec/tree/v1.1.0 and https://stac-extension
 versions whose `eo:bands` and `raster:bands` today's readers know.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import shapely
 
 from s2chips_core import layout
@@ -111,6 +112,21 @@ def bbox_of(shape: shapely.Geometry) -> list[float]:
         west = min(part.bounds[0] for part in shape.geoms if part.bounds[0] > 0)
         east = max(part.bounds[2] for part in shape.geoms if part.bounds[2] < 0)
     return [west, south, east, north]
+
+
+def bbox_of_all(shapes: Iterable[shapely.Geometry]) -> list[float]:
+    """West, south, east, north of many footprints; where one lies on the antimeridian, of the shortest way around them."""
+    bounds = shapely.bounds(shapely.get_parts(list(shapes)))
+    west, south, east, north = (float(x) for x in (*bounds[:, :2].min(axis=0), *bounds[:, 2:].max(axis=0)))
+    if west > -180 or east < 180:
+        return [west, south, east, north]
+    bounds = bounds[bounds[:, 0].argsort()]
+    reached = np.maximum.accumulate(bounds[:, 2])
+    gaps = bounds[1:, 0] - reached[:-1]
+    if not (gaps > 0).any():
+        return [west, south, east, north]
+    place = int(gaps.argmax())
+    return [float(bounds[place + 1, 0]), south, float(reached[place]), north]
 
 
 def item_assets(bands: tuple[str, ...], *, masks: bool) -> dict[str, dict[str, Any]]:

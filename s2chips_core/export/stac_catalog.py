@@ -19,6 +19,7 @@ from s2chips_core.export.stac import (
     GSD_M,
     PREFIX,
     STAC_VERSION,
+    bbox_of_all,
     item_assets,
     link,
     platform,
@@ -51,7 +52,7 @@ def collection(
         tables: whether index and labels are in the export as tables.
     """
     here = layout.export_collection()
-    bounds = [float(x) for x in shapely.total_bounds(shapely.from_wkb(rows["geometry"].to_numpy(zero_copy_only=False)))]
+    bounds = bbox_of_all(shapely.from_wkb(rows["geometry"].to_numpy(zero_copy_only=False)))
     first, last = (plain(pc.min_max(rows["scene_datetime"])[name].as_py()) for name in ("min", "max"))
     bands = bands_of(rows)
     assets = {

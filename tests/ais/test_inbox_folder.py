@@ -111,7 +111,7 @@ def test_killed_at_any_step_it_is_finished_whole(tmp_path: Path, monkeypatch: py
             for name, owner in (("link", os), ("open", os), ("replace", Path), ("unlink", Path), ("write_bytes", Path)):
                 patched.setattr(owner, name, faulty(name, getattr(owner, name)))
             try:
-                inbox.conclude(WORK, DONE, {REPORT: b"rows"})
+                inbox.conclude(WORK, DONE, {REPORT: b"rows", NOTE: b"said"})
                 steps = fail_at - 1
             except Killed:
                 pass
@@ -122,7 +122,10 @@ def test_killed_at_any_step_it_is_finished_whole(tmp_path: Path, monkeypatch: py
         assert left.pop("done/ships.csv") == b"old"
         folder = next(iter(left)).split("/")[0]
         ending, told = (REPORT, b"rows") if folder == DONE else (ERROR, b"killed\n")
-        [name] = [key for key in left if not key.endswith(ending)]
+        [name] = [key for key in left if not key.endswith((ending, NOTE))]
+        # With the report the note is there too: the report is what tells that the file was chipped.
+        note = left.pop(name + NOTE, None)
+        assert note == b"said" or (note is None and folder == FAILED)
         assert left == {name: b"new", name + ending: told}
         assert inbox.work_ids() == []
     assert steps > 5

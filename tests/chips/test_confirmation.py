@@ -113,6 +113,15 @@ def test_two_like_things_are_ambiguous_unless_one_is_another_vessel() -> None:
     assert judge(alone, small, neighbour).verdict == Verdict.ABSENT
 
 
+def test_the_offset_is_of_the_ship_alone() -> None:
+    """A brighter neighbour within the search window does not draw the middle towards itself."""
+    small, neighbour = (hull(row=128.5 + n, length_m=20.0, width_m=10.0, sigma_m=25.0) for n in (0.0, 6.0))
+    found = judge(paint(paint(sea(), small), neighbour, brighter=0.3), small, neighbour)
+    assert found.verdict == Verdict.CONFIRMED
+    assert found.offset_m is not None
+    assert found.offset_m < 3.0
+
+
 def test_a_dark_deck_amidships_makes_no_two_ships() -> None:
     chip = paint(sea(), hull(length_m=200.0))
     chip[:, 126:132, 126:131] = (chip[:, 126:132, 126:131] - 0.01) * 0.4
@@ -136,6 +145,15 @@ def test_land_is_no_ship() -> None:
     # A quay within reach, and nothing on the water: the ship may lie alongside.
     assert judge(np.where(np.arange(SIZE) < 122, chip, sea()).astype(np.float32), hull()).verdict == Verdict.AMBIGUOUS
     assert judge(np.where(np.arange(SIZE) < 90, chip, sea()).astype(np.float32), hull()).verdict == Verdict.ABSENT
+
+
+def test_a_ship_beside_a_quay_that_takes_less_than_half_of_the_place() -> None:
+    ship = hull()
+    quay = np.where(np.arange(SIZE) < 121, np.array([0.1, 0.1, 0.1, 0.3])[:, None, None], paint(sea(), ship))
+    found = judge(quay.astype(np.float32), ship)
+    assert found.verdict == Verdict.CONFIRMED
+    assert found.contrast is not None
+    assert found.contrast > STRONG
 
 
 def test_what_cannot_be_judged_is_null() -> None:

@@ -1,8 +1,10 @@
 """Hulls as boxes: against pyproj's geodesics and its own convergence and scale of the grid."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyproj
 import pytest
 import shapely
@@ -45,6 +47,8 @@ def corners(lon: float, lat: float, epsg: int, direction_deg: float, extents: tu
         (NAN, 200.0, 15.0, 200.0, COURSE),
         (NAN, 200.0, COURSE_IS_DIRECTION_KN, 200.0, COURSE),
         (NAN, 200.0, COURSE_IS_DIRECTION_KN - 0.1, NAN, None),
+        (NAN, 200.0, 1.5, 200.0, COURSE),
+        (NAN, 200.0, 1.4, NAN, None),
         (NAN, 200.0, NAN, NAN, None),
         (NAN, NAN, 15.0, NAN, None),
     ],
@@ -55,6 +59,17 @@ def test_heading_goes_before_course_and_a_ship_that_lies_still_has_no_course(
     found, sources = choose_direction(floats(heading), floats(cog), floats(sog))
     np.testing.assert_equal(found, [direction])
     assert sources.tolist() == [source]
+
+
+@pytest.mark.shared_data
+def test_from_that_speed_on_real_ships_lie_along_their_course(shared_data: Path) -> None:
+    fixes = pd.read_parquet(shared_data / "ais" / "positions_dma_20260426.parquet").dropna(subset=["sog", "cog", "heading"])
+    far = np.abs((fixes["heading"] - fixes["cog"] + 180) % 360 - 180) > 45
+    shares = far.groupby(pd.cut(fixes["sog"].round(1), [0.5, 1.0, 1.5, 2.0, 102.3], right=False), observed=True).mean()
+    counts = far.groupby(pd.cut(fixes["sog"].round(1), [0.5, 1.0, 1.5, 2.0, 102.3], right=False), observed=True).size()
+    assert counts.tolist() == [85, 78, 132, 8728]
+    assert shares.tolist() == pytest.approx([0.87, 0.71, 0.008, 0.001], abs=0.005)
+    assert COURSE_IS_DIRECTION_KN == 1.5
 
 
 @pytest.mark.parametrize(
@@ -72,6 +87,8 @@ def test_heading_goes_before_course_and_a_ship_that_lies_still_has_no_course(
         (100.0, NAN, (20.0, 80.0, 0.0, 0.0), (NAN,) * 4, None),
         (NAN, 20.0, (NAN,) * 4, (NAN,) * 4, None),
         (0.0, 20.0, (NAN,) * 4, (NAN,) * 4, None),
+        # A craft of 1 m x 1 m is one.
+        (NAN, NAN, (1.0, 0.0, 0.0, 1.0), (1.0, 0.0, 0.0, 1.0), DIMENSIONS),
     ],
 )
 def test_dimensions_go_before_length_and_width(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import shapely
 
@@ -85,9 +86,51 @@ def test_chips_that_overlap_over_splits(dataset: Dataset) -> None:
     found = set()
     rows = table.to_pylist()
     for (one, box), (other, other_box) in itertools.combinations(zip(rows, boxes, strict=True), 2):
-        if one["scene_id"] == other["scene_id"] and one["split"] != other["split"] and box.intersects(other_box):
+        if one["datatake"] == other["datatake"] and one["split"] != other["split"] and box.intersects(other_box):
             found |= {one["chip_id"], other["chip_id"]}
     assert card_facts(table).overlapping_chips == len(found) > 0
+
+
+def test_chips_of_two_tiles_of_one_pass_overlap_too(dataset: Dataset) -> None:
+    """The same ground at the same time, in the granules of neighbouring tiles."""
+    rows = read_index(dataset[0])
+    one = rows.filter(pc.equal(rows["split"], "train")).slice(0, 1)
+    other = rows.filter(pc.not_equal(rows["split"], "train")).slice(0, 1)
+    same = one["geometry"].to_pylist()
+    both = pa.concat_tables([one, moved(other, "geometry", same)])
+    both = moved(both, "scene_id", ["S2B_30SUE_20251012_0_L2A", "S2B_29SQV_20251012_0_L2A"])
+    assert card_facts(moved(both, "datatake", ["GS2B_1", "GS2B_1"])).overlapping_chips == 2
+    assert card_facts(moved(both, "datatake", ["GS2B_1", "GS2B_2"])).overlapping_chips == 0
+    assert card_facts(moved(both, "datatake", [None, None])).overlapping_chips == 0
+    assert card_facts(moved(moved(both, "datatake", [None, None]), "scene_id", ["S", "S"])).overlapping_chips == 2
+
+
+def test_one_split_alone(dataset: Dataset) -> None:
+    """Nothing leaks, and no column is of a split that is not there."""
+    rows = read_index(dataset[0])
+    facts = card_facts(rows.filter(pc.equal(rows["split"], "train")))
+    assert {table.columns for table in facts.tables} == {("train",)}
+    assert set(facts.splits) == {"train"}
+    assert (facts.leaking_vessels, facts.leaking_chips, facts.shared_scenes, facts.overlapping_chips) == (0, 0, 0, 0)
+
+
+def test_a_range_holds_its_lower_end(dataset: Dataset) -> None:
+    rows = read_index(dataset[0])
+    lengths = [0.0, 24.9, 25.0, 49.9, 50.0, 100.0, 199.9, 200.0, 300.0, 400.0, *[None] * 6]
+    speeds = [0.0, 0.4, 0.5, 4.9, 5.0, 10.0, 15.0, 19.9, 20.0, 102.2, *[None] * 6]
+    facts = card_facts(moved(moved(rows, "length_m", lengths), "sog_kn", speeds))
+    found = {table.title: {name: sum(counts) for name, counts in table.rows} for table in facts.tables}
+    ranges = {"0–25": 2, "25–50": 2, "50–100": 1, "100–200": 2, "200–300": 1, "300 and more": 2, "not known": 6}
+    assert found["length, m"] == ranges
+    assert found["speed, kn"] == {
+        "0–0.5": 2,
+        "0.5–5": 2,
+        "5–10": 1,
+        "10–15": 1,
+        "15–20": 2,
+        "20 and more": 2,
+        "not known": 6,
+    }
 
 
 def test_sigma_by_method(dataset: Dataset) -> None:

@@ -19,12 +19,13 @@ import shapely
 
 from s2chips_core import layout
 from s2chips_core.errors import InputError, StorageError
+from s2chips_core.export.pseudonyms import Pseudonyms
 from s2chips_core.index.clay import read_clay_batch
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.index.tiles import build_tiles_index
 from s2chips_core.storage import LocalStorage
 from tests.export.chips import make_dataset
-from tests.export.conftest import Export, export
+from tests.export.conftest import KEY, Export, export
 
 MakeExport = Callable[..., Export]
 
@@ -108,13 +109,33 @@ def test_nothing_names_a_ship(nameless: Export, whole: Export) -> None:
             assert secret not in data, f"{secret!r} in {name}"
 
 
+def test_no_exact_place_is_told(nameless: Export) -> None:
+    """Every place of a ship, in every file that tells any, is the middle of a pixel."""
+    shown = pd.read_parquet(nameless.folder / "chips.parquet").set_index("chip_id")
+    labels = pd.read_parquet(nameless.folder / "labels.parquet")
+    assert ((labels[["col", "row"]] % 1) == 0.5).all(axis=None)
+    exact = {(label["lat"], label["lon"]) for chip in nameless.kept.values() for label in chip.row["labels"]}
+    places = set(zip(labels["lat"], labels["lon"], strict=True)) | set(zip(shown["lat"], shown["lon"], strict=True))
+    assert not places & exact
+    for chip_id, row in shown.iterrows():
+        sidecar = json.loads((nameless.folder / row["path"].replace(".tif", ".json")).read_text())
+        assert (sidecar["lat"], sidecar["lon"]) == (row["lat"], row["lon"])
+        assert all((label["col"] % 1, label["row"] % 1) == (0.5, 0.5) for label in sidecar["labels"])
+        with rasterio.open(nameless.folder / row["path"]) as raster:
+            assert (float(raster.tags()["lat"]), float(raster.tags()["lon"])) == (row["lat"], row["lon"]), chip_id
+    for path in (nameless.folder / "coco").iterdir():
+        for image in json.loads(path.read_text())["images"]:
+            assert (image["lat"], image["lon"]) == tuple(shown.loc[image["chip_id"], ["lat", "lon"]])
+            assert all((col % 1, row % 1) == (0.5, 0.5) for col, row in image["ships_without_box"])
+
+
 def test_pixels_are_the_same_bits(nameless: Export) -> None:
-    """Of every chip, found again by place and time."""
+    """Of every chip, found again by its name."""
     shown = pd.read_parquet(nameless.folder / "chips.parquet")
-    rows = {(r["lat"], r["lon"], r["scene_datetime"]): chip for chip in nameless.kept.values() if (r := chip.row)}
+    rows = {Pseudonyms(KEY).chip_id(chip_id): chip for chip_id, chip in nameless.kept.items()}
     assert len(rows) == len(shown) == 16
     for row in shown.to_dict("records"):
-        chip = rows[row["lat"], row["lon"], row["scene_datetime"].to_pydatetime()]
+        chip = rows[row["chip_id"]]
         with rasterio.open(nameless.folder / row["path"]) as raster:
             assert raster.read().tobytes() == chip.pixels.tobytes()
             assert raster.tags()["vessel_id"] == row["vessel_id"]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -56,6 +57,42 @@ def test_a_condition(dataset: Dataset, where: str, same: object) -> None:
     assert (
         select_chips(rows_of(dataset), ExportOptions(where=where)).rows["chip_id"].to_pylist() == wanted["chip_id"].tolist()
     )
+
+
+@pytest.mark.parametrize(
+    ("where", "sql"),
+    [
+        ("heading_deg != 0", "heading_deg <> 0"),
+        ("not (length_m < 50)", "not (length_m < 50)"),
+        ("ship_type != 'Cargo'", "ship_type <> 'Cargo'"),
+        ("ship_type == 'Tug' or length_m != 60", "ship_type = 'Tug' or length_m <> 60"),
+        ("not (ship_type == 'Cargo')", "not (ship_type = 'Cargo')"),
+        ("ship_type in ['Cargo', 'Tug']", "ship_type in ('Cargo', 'Tug')"),
+        ("ship_type not in ['Cargo']", "ship_type not in ('Cargo')"),
+        ("not (ship_type in ['Cargo'])", "not (ship_type in ('Cargo'))"),
+        ("length_m == length_m", "length_m = length_m"),
+        ("0 < length_m < 100 and split == 'train'", "length_m > 0 and length_m < 100 and split = 'train'"),
+    ],
+)
+def test_what_is_not_known_satisfies_nothing(dataset: Dataset, where: str, sql: str) -> None:
+    """As in SQL, also where it is said what a value is not; DuckDB tells which rows."""
+    rows = rows_of(dataset)
+    assert rows["length_m"].null_count
+    assert rows["ship_type"].null_count
+    with duckdb.connect() as db:
+        db.register("chips", rows.select(["chip_id", "heading_deg", "length_m", "ship_type", "split"]))
+        wanted = {chip for (chip,) in db.execute(f"select chip_id from chips where {sql}").fetchall()}
+    assert 0 < len(wanted) < len(rows)
+    assert set(select_chips(rows, ExportOptions(where=where)).rows["chip_id"].to_pylist()) == wanted
+
+
+def test_a_column_of_which_nothing_is_known(dataset: Dataset) -> None:
+    rows = rows_of(dataset)
+    place = rows.schema.get_field_index("ship_name")
+    rows = rows.set_column(place, rows.schema.field(place), pa.nulls(len(rows), pa.string()))
+    for where in ("ship_name == 'A'", "ship_name != 'A'", "ship_name.str.contains('A')", "ship_name not in ['A']"):
+        with pytest.raises(InputError, match="16 not where asked"):
+            select_chips(rows, ExportOptions(where=where))
 
 
 @pytest.mark.parametrize(

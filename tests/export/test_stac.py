@@ -15,7 +15,7 @@ from pystac.extensions.file import FileExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.raster import RasterExtension
 
-from s2chips_core.export.stac import EO_BANDS, bbox_of, platform, relative
+from s2chips_core.export.stac import EO_BANDS, bbox_of, bbox_of_all, platform, relative
 from tests.export.conftest import Export
 from tests.export.validation import stac_validator_says, use_local_schemas
 
@@ -139,6 +139,19 @@ def test_on_both_sides_of_the_antimeridian() -> None:
     assert bbox_of(both) == [179.9, -17, -179.95, -16]
     apart = shapely.MultiPolygon([shapely.box(1, 1, 2, 2), shapely.box(3, 1, 4, 2)])
     assert bbox_of(apart) == [1, 1, 4, 2]
+
+
+def test_the_extent_of_chips_on_both_sides_of_the_antimeridian() -> None:
+    """West is above east then (RFC 7946, 5.2): a sea around Fiji is not the whole world."""
+    across = shapely.MultiPolygon([shapely.box(179.9, -17, 180, -16), shapely.box(-180, -17, -179.95, -16)])
+    east, west = shapely.box(178, -18, 178.1, -17.9), shapely.box(-179, -19, -178.9, -18.9)
+    assert bbox_of_all([across]) == bbox_of(across)
+    assert bbox_of_all([west, across, east]) == [178, -19, -178.9, -16]
+    # A far chip beside them is taken in on the shorter way.
+    assert bbox_of_all([across, shapely.box(10, 50, 11, 51)]) == [10, -17, -179.95, 51]
+    # None is on the antimeridian: as they come, also where the other way is shorter.
+    assert bbox_of_all([east, west]) == [-179, -19, 178.1, -17.9]
+    assert bbox_of_all([shapely.box(1, 2, 3, 4)]) == [1, 2, 3, 4]
 
 
 def test_a_cloud_optimized_file_says_so(make_item: Any) -> None:

@@ -77,6 +77,28 @@ def test_a_hull_that_reaches_in_is_a_label_and_truncated() -> None:
     assert box.intersects(shapely.box(0, 0, SIZE, SIZE))
 
 
+@pytest.mark.parametrize(
+    ("heading", "side"),
+    [(90.0, (-5.0, 100.0)), (270.0, (SIZE + 5.0, 100.0)), (180.0, (100.0, -5.0)), (0.0, (100.0, SIZE + 5.0))],
+)
+@pytest.mark.parametrize(("within_px", "labelled"), [(0.3, True), (-0.3, False)])
+def test_a_hull_that_reaches_a_third_of_a_pixel_in(
+    heading: float, side: tuple[float, float], within_px: float, labelled: bool
+) -> None:
+    said = {**BOX, "heading_deg": heading, "to_bow_m": 50.0 + 10 * within_px}
+    found = labels(TARGET, vessel(210_000_000, *side, **said))
+    assert [label["truncated"] for label in found[1:]] == [True] * labelled
+
+
+def test_a_box_is_truncated_when_a_corner_is_outside() -> None:
+    """The bow 10 px to the right of the antenna: 0.1 px within the edge of the chip, or 0.1 px beyond."""
+    for col, truncated in ((SIZE - 10.1, False), (SIZE - 9.9, True), (128.0, False)):
+        _, found = labels(TARGET, vessel(210_000_000, col, 100, **{**BOX, "to_bow_m": 100.0}))
+        assert found["truncated"] is truncated, col
+        corners = np.reshape(found["box"], (4, 2))
+        assert bool((corners[:, 0] > SIZE).any()) is truncated
+
+
 def test_a_box_around_the_whole_chip_is_seen() -> None:
     huge = dict.fromkeys(("to_bow_m", "to_stern_m", "to_port_m", "to_starboard_m"), 500.0)
     found = labels(TARGET, vessel(210_000_000, -20, -20, heading_deg=0.0, **huge), size=16)

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from s2chips_core.pages.dataset_balance import SHOWN_MOST, adjusted_residuals, build_balance, present_splits, range_labels
+from s2chips_core.pages.dataset_balance import (
+    SHOWN_MOST,
+    adjusted_residuals,
+    build_balance,
+    near_text,
+    present_splits,
+    range_labels,
+)
 from tests.pages.sample_dataset import make_dataset
 
 
@@ -73,6 +80,19 @@ def test_a_type_that_one_split_lacks_stands_out(index: pd.DataFrame) -> None:
     types = next(variable for variable in build_balance(skewed) if variable.name == "type")
     [tanker] = [each for each in types.categories if each.label == "Tanker"]
     assert tanker.stands_out[types.splits.index("test")]
+
+
+@pytest.mark.parametrize(
+    ("lat", "lon", "text"),
+    [
+        (36.01, -5.28, "36.0° N 5.3° W"),
+        (-33.9, 151.2, "33.9° S 151.2° E"),
+        (0.0, 0.0, "0.0° N 0.0° E"),
+        (-0.1, 180, "0.1° S 180.0° E"),
+    ],
+)
+def test_where_a_tile_is(lat: float, lon: float, text: str) -> None:
+    assert near_text(lat, lon) == text
 
 
 def test_splits_in_the_order_that_people_say_them() -> None:

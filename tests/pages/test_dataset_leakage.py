@@ -31,6 +31,13 @@ def test_splits_by_vessel_leak_nothing() -> None:
     assert (leakage.vessels, leakage.chips, leakage.held_out) == ((), 0, 0)
 
 
+def test_a_split_that_no_chip_is_in_holds_nobody() -> None:
+    index = pd.DataFrame({"mmsi": [1, 2, 2], "split": ["train", "train", "test"], "ship_name": [None] * 3})
+    leakage = find_leakage(index, ("train", "val", "test"))
+    assert [(vessel.mmsi, vessel.counts) for vessel in leakage.vessels] == [(2, (1, 0, 1))]
+    assert (leakage.chips, leakage.held_out, leakage.all_held_out) == (2, 1, 1)
+
+
 def test_a_vessel_has_the_last_name_it_told() -> None:
     index = pd.DataFrame({"mmsi": [1, 1, 1], "split": ["train", "val", "val"], "ship_name": ["OLD", "NEW", None]})
     [vessel] = find_leakage(index, ("train", "val")).vessels

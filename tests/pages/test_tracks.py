@@ -49,6 +49,16 @@ def test_fixes_far_off_in_time_or_place_are_left_out(chip: dict[str, Any]) -> No
     assert select_track(chip, fixes.iloc[:0], 256) == []
 
 
+@pytest.mark.parametrize(
+    ("col", "row", "drawn"), [(0.9, 0.5, True), (1.95, 0.5, True), (0.5, -0.95, True), (2.05, 0.5, False)]
+)
+def test_the_line_goes_on_for_a_chip_side_beyond_the_edge(chip: dict[str, Any], col: float, row: float, drawn: bool) -> None:
+    """Places in sides of the chip."""
+    x, y = Affine(*chip["transform"]) * (256 * col, 256 * row)
+    lon, lat = Transformer.from_crs(4326, chip["epsg"], always_xy=True).transform(x, y, direction="INVERSE")
+    assert len(select_track(chip, fixes_at([0], [lon], [lat]), 256)) == drawn
+
+
 def test_many_fixes_become_few_from_the_first_to_the_last(chip: dict[str, Any]) -> None:
     seconds = list(range(-600, 601, 5))
     track = select_track(chip, fixes_at(seconds, [chip["lon"]] * len(seconds), [chip["lat"]] * len(seconds)), 256)
