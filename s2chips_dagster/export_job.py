@@ -21,8 +21,8 @@ class ExportConfig(dg.Config):
     """Which chips, in which form. What an option may be is checked before any chip is read."""
 
     out: str = Field(
-        description="The folder to make: new, empty, or an earlier export, which is replaced. Absolute, or below the folder in "
-        "which Dagster was started."
+        description="The folder to make: new, empty, or an earlier export, which is replaced. Absolute, or below the "
+        "folder in which Dagster was started."
     )
     formats: list[str] = Field(
         default=["stac", "webdataset", "coco", "geoparquet"],
