@@ -11,7 +11,7 @@ import dagster as dg
 from s2chips_core import layout, tables
 from s2chips_core.config import Settings
 from s2chips_dagster import captures, plans, run_config
-from s2chips_dagster.chipping import chips_metadata, chips_of_source
+from s2chips_dagster.chipping import chips_metadata, chips_of_source, lost_warning
 from s2chips_dagster.metadata import PREVIEW_ROWS, counts_table, rate, table_preview, throttled
 from s2chips_dagster.pages import report_dataset, report_day
 from s2chips_dagster.partitions import daily, day_of
@@ -97,6 +97,8 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         day = day_of(context.partition_key)
         result = chips_of_source(day, layout.CAPTURE, chosen, storage, workspace.clock, throttled(context.log))
         context.log.info("%s: %d chips cut, %d kept", day, result.chips_cut, result.chips_kept)
+        if lost := lost_warning(day, result):
+            context.log.warning("%s", lost)
         return dg.MaterializeResult(metadata=chips_metadata(day, result, storage))
 
     @dg.asset(partitions_def=days, group_name=GROUP, deps=[chips], kinds={"geojson"}, owners=OWNERS)

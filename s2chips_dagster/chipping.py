@@ -80,6 +80,7 @@ def chips_metadata(day: date, result: "DayResult", storage: Storage) -> dict[str
         "chips": chipped,
         "chips_cut": result.chips_cut,
         "chips_kept": result.chips_kept,
+        "chips_lost": sum(result.chips_lost.values()),
         "targets": targets,
         "pass_rate": rate(chipped, targets),
         "gate_pass_rate": rate(chipped, chipped + sum(result.counts[name] for name in REFUSED_BY_GATE)),
@@ -96,6 +97,17 @@ def chips_metadata(day: date, result: "DayResult", storage: Storage) -> dict[str
             result.outcomes[result.outcomes["outcome"] != "chipped"], ["mmsi", "ship_name", "outcome", "detail"]
         ),
     }
+
+
+def lost_warning(day: date, result: "DayResult") -> str | None:
+    """What to say when chips of an earlier run are gone; none when none are."""
+    if not result.chips_lost:
+        return None
+    told = ", ".join(f"{count} {outcome}" for outcome, count in result.chips_lost.items())
+    return (
+        f"{day}: {sum(result.chips_lost.values())} chips of an earlier run are removed; their ships are now {told}. "
+        "Run the day again with the values of before to have them back."
+    )
 
 
 def contact_sheet_of(result: "DayResult", storage: Storage) -> bytes:

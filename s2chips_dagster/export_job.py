@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from s2chips_core.errors import ConfigError
 from s2chips_dagster.metadata import throttled
 from s2chips_dagster.resources import Workspace
 
@@ -19,7 +20,10 @@ JOB, OP = "export_dataset", "export_chips"
 class ExportConfig(dg.Config):
     """Which chips, in which form. What an option may be is checked before any chip is read."""
 
-    out: str = Field(description="The folder to make: new, empty, or an earlier export, which is replaced.")
+    out: str = Field(
+        description="The folder to make: new, empty, or an earlier export, which is replaced. Absolute, or below the "
+        "folder in which Dagster was started."
+    )
     formats: list[str] = Field(
         default=["stac", "webdataset", "coco", "geoparquet"],
         description="What to write: stac (catalogue), webdataset (shards), coco (boxes of ships), geoparquet (tables).",
@@ -72,6 +76,8 @@ def export(context: dg.OpExecutionContext, config: ExportConfig, workspace: Work
     from s2chips_core.export.options import ExportOptions, export_key
     from s2chips_dagster.chipping import imagery_credit
 
+    if not config.out.strip():
+        raise ConfigError("run config", "out", config.out, "the path of the folder to make")
     same = config.model_dump(exclude={"out", "formats", "split", "bands", "where"})
     options = ExportOptions(
         formats=tuple(config.formats),

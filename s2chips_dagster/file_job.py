@@ -16,7 +16,7 @@ from s2chips_core.config import Settings
 from s2chips_core.errors import ConfigError
 from s2chips_dagster import inbox, run_config
 from s2chips_dagster.checks import checks_of_source
-from s2chips_dagster.chipping import chips_metadata, chips_of_source
+from s2chips_dagster.chipping import chips_metadata, chips_of_source, lost_warning
 from s2chips_dagster.jobs import CHIPPING_TAGS
 from s2chips_dagster.metadata import table_preview, throttled
 from s2chips_dagster.pages import report_dataset, report_day
@@ -118,6 +118,8 @@ def chip_file(
         chosen = settings.override({"limits": {"bind_chips_to_ships": False, "max_chips": left}})
         result = chips_of_source(day, days.source_id, chosen, storage, workspace.clock, throttled(context.log))
         results.append(result)
+        if lost := lost_warning(day, result):
+            context.log.warning("%s", lost)
         left = None if left is None else max(0, left - result.counts["chipped"])
         for name, judged in checks_of_source(storage, day, days.source_id).items():
             if not judged.passed:

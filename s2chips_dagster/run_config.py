@@ -154,7 +154,8 @@ def refuse_bad_values(config: Mapping[str, Any], settings: Settings) -> list[str
         sections = {name: each for name, each in values.items() if name in Settings.model_fields}
         origin = f"run config of {step}"
         chosen = settings.override(sections, origin)
-        if chosen.limits.bind_chips_to_ships and sections.get("limits", {}).get("max_chips") is not None:
+        given_cap = sections.get("limits", {}).get("max_chips") is not None  # `all` is the Launchpad's own, and no cap
+        if chosen.limits.bind_chips_to_ships and given_cap and chosen.limits.max_chips is not None:
             warnings.append(
                 f"{origin}: limits.max_chips ({chosen.limits.max_chips}) is not looked at: limits.bind_chips_to_ships is on"
             )

@@ -15,6 +15,7 @@ import dataclasses
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -86,6 +87,8 @@ class DayResult:
     """Chips that were cut now."""
     chips_kept: int
     """Chips that stand from earlier."""
+    chips_lost: dict[str, int]
+    """Chips of an earlier run that this source no longer has, by the outcome that their targets have now."""
     requests: int
     bytes: int
     seconds: float
@@ -227,6 +230,7 @@ class _Run:
             scene_days=tuple(sorted(scene_days)),
             chips_cut=len(self.fresh),
             chips_kept=len(rows) - len(self.fresh),
+            chips_lost=self._lost(earlier),
             requests=spent.requests,
             bytes=spent.bytes,
             seconds=time.monotonic() - self.began,
@@ -289,6 +293,12 @@ class _Run:
             drops |= earlier.replay.paths
         writes = {c.key.path: c.key.scene_day for c in waiting}
         return Journal(writes=writes, drops=drops) if writes or drops else None
+
+    def _lost(self, earlier: Earlier) -> dict[str, int]:
+        kept = {row["path"] for row in self.rows}
+        targets = [row["target_id"] for row in earlier.own.values() if row["path"] not in kept]
+        now = Counter(str(self.outcomes[t]["outcome"]) if t in self.outcomes else "no target" for t in targets)
+        return {outcome: n for outcome, n in sorted(now.items()) if outcome != Outcome.CHIPPED}  # those have another chip
 
     @contextlib.contextmanager
     def _withdrawn_on_failure(self, journal: Journal | None) -> Iterator[None]:

@@ -40,6 +40,7 @@ def empty_result(**changes: Any) -> DayResult:
         "scene_days": (),
         "chips_cut": 0,
         "chips_kept": 0,
+        "chips_lost": {},
         "requests": 0,
         "bytes": 0,
         "seconds": 0.5,
@@ -66,6 +67,13 @@ def test_the_contact_sheet_holds_the_first_chips(day_run: DayRun) -> None:
     limited = Image.open(io.BytesIO(chipping.contact_sheet_of(capped, day_run.storage)))
     first = empty_result(rows=capped.rows.head(chipping.CONTACT_SHEET_CHIPS))
     assert limited.size == Image.open(io.BytesIO(chipping.contact_sheet_of(first, day_run.storage))).size
+
+
+def test_chips_that_go_are_warned_of() -> None:
+    assert chipping.lost_warning(DAY, empty_result()) is None
+    told = chipping.lost_warning(DAY, empty_result(chips_lost={"gate_land": 2, "over_cap": 16}))
+    assert told is not None
+    assert told.startswith(f"{DAY}: 18 chips of an earlier run are removed; their ships are now 2 gate_land, 16 over_cap.")
 
 
 def test_metadata_adds_up(day_run: DayRun) -> None:

@@ -315,6 +315,11 @@ def test_a_cap_that_is_not_looked_at_is_said() -> None:
     assert refuse_bad_values(unbound, SETTINGS) == []
 
 
+def test_the_launchpad_as_it_opens_warns_of_no_cap() -> None:
+    config = {"ops": {"chips": {"config": {"limits": {"max_chips": "all", "bind_chips_to_ships": True}}}}}
+    assert refuse_bad_values(config, SETTINGS) == []
+
+
 def test_a_value_of_the_environment_is_left_to_its_step() -> None:
     config = {"ops": {"chips": {"config": {"gate": {"center_window_px": {"env": "PIXELS"}, "max_land_center_frac": 9}}}}}
     with pytest.raises(ConfigError, match="max_land_center_frac"):

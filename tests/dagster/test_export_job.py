@@ -80,6 +80,12 @@ def test_what_cannot_be_fails_with_the_option(day_run: DayRun, tmp_path: Path, o
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_empty_folder_name_is_not_taken_for_the_working_folder(day_run: DayRun) -> None:
+    result = day_run.execute(JOB, day=None, ops={OP: {"out": " "}})
+    assert not result.success
+    assert "run config: out: got ' ', expected the path of the folder to make" in error_of(result)
+
+
 def test_a_short_key_is_refused_unshown(day_run: DayRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, "s3cret")
     result = run(day_run, tmp_path / "out", without_ais=True)

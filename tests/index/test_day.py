@@ -361,6 +361,15 @@ def test_a_lower_cap_takes_no_chip_away(storage: LocalStorage, cutter: Cutter) -
     assert result.counts["over_cap"] == 2
 
 
+def test_chips_that_go_are_told_with_what_their_ships_are_now(storage: LocalStorage, cutter: Cutter) -> None:
+    write_matches(storage, [match_of(n) for n in range(5)])
+    assert run(storage, cutter).chips_lost == {}
+    write_matches(storage, [match_of(0), unmatched_of(1, "over_cap"), unmatched_of(2, "over_cap"), match_of(3)])
+    result = run(storage, Cutter({244_660_003: RefusalReason.GATE_CLOUD}))
+    assert result.chips_lost == {"no target": 1, "over_cap": 2}
+    assert len(chips_on_disk(storage)) == 2
+
+
 # Sources
 
 
