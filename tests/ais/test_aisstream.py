@@ -247,6 +247,7 @@ def test_a_quiet_sea_costs_ever_fewer_connections(served: AisServed, tmp_path: P
         times = [attempt.at_s for attempt in served.counters.attempts]
         for wait_s, patience_s in zip((b - a for a, b in itertools.pairwise(times)), (0.3, 0.6, 1.2), strict=True):
             assert patience_s <= wait_s < patience_s + 0.6
+        served.wait_subscribed(4)
         served.push(report())
         listening.wait(lambda it: it.heard)
         served.faults.silence()

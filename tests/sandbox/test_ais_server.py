@@ -164,6 +164,10 @@ def test_it_stops_and_leaves_no_thread_whatever_its_clients_do() -> None:
         assert time.monotonic() - stopping < 3
         for client in clients:
             end_of(client)
+    # The clients' own threads end a moment after their connections.
+    ended_by = time.monotonic() + 25
+    while set(threading.enumerate()) - before and time.monotonic() < ended_by:
+        time.sleep(0.01)
     assert set(threading.enumerate()) <= before
     with pytest.raises(OSError), connect(served.url):
         pass
