@@ -61,10 +61,10 @@ def assert_nothing_lost(storage: LocalStorage, before: Files) -> None:
             assert data in (after.get(key), after.get(prefix + key)), key
 
 
-def broken(start: LocalStorage, do: Do, folder: Path, *, dead: bool = True, every: int = 1) -> Iterator[LocalStorage]:
-    """Copies of a dataset in which `do` broke at its first, second, third … call that writes, or at `every` third."""
+def broken(start: LocalStorage, do: Do, folder: Path, *, dead: bool = True) -> Iterator[LocalStorage]:
+    """Copies of a dataset in which `do` broke at its first, second, third … call that writes."""
     before = files(start)
-    for at in itertools.count(1, every):
+    for at in itertools.count(1):
         storage = copy_of(start, folder / str(at))
         try:
             do(Breaking(storage.root, at, dead=dead, writes_only=True))
@@ -95,14 +95,14 @@ def test_a_restore_that_breaks_anywhere_and_is_run_again(whole: LocalStorage, pr
 
 def test_a_killed_prune_and_then_a_restore(whole: LocalStorage, tmp_path: Path) -> None:
     expected = files(whole)
-    for storage in broken(whole, prune, tmp_path, every=3):
+    for storage in broken(whole, prune, tmp_path):
         restore_if_any(storage)
         assert files(storage) == expected, storage.root.name
 
 
 def test_a_killed_restore_and_then_a_prune(pruned: LocalStorage, tmp_path: Path) -> None:
     expected = files(pruned)
-    for storage in broken(pruned, restore, tmp_path, every=3):
+    for storage in broken(pruned, restore, tmp_path):
         prune(storage)
         assert files(storage) == expected, storage.root.name
 
@@ -110,7 +110,7 @@ def test_a_killed_restore_and_then_a_prune(pruned: LocalStorage, tmp_path: Path)
 def test_a_killed_prune_and_then_a_run_of_the_day(whole: LocalStorage, pruned: LocalStorage, tmp_path: Path) -> None:
     undone, done = files(whole), files(pruned)
     seen = []
-    for storage in broken(whole, prune, tmp_path, every=3):
+    for storage in broken(whole, prune, tmp_path):
         run_day(storage)
         after = files(storage)
         assert after in (undone, done), storage.root.name
@@ -122,7 +122,7 @@ def test_a_killed_prune_and_then_a_run_of_the_day(whole: LocalStorage, pruned: L
 
 def test_a_killed_restore_and_then_a_run_of_the_day(whole: LocalStorage, pruned: LocalStorage, tmp_path: Path) -> None:
     done, undone = files(whole), files(pruned)
-    for storage in broken(pruned, restore, tmp_path, every=3):
+    for storage in broken(pruned, restore, tmp_path):
         run_day(storage)
         assert files(storage) in (undone, done), storage.root.name
         assert_agrees(storage)
@@ -137,7 +137,7 @@ def test_a_run_that_comes_upon_a_killed_prune_finishes_it_however_often_it_is_ki
         prune(Breaking(half.root, 15, dead=True, writes_only=True))
     assert [key for key in half.list(layout.journals_folder()) if layout.is_move_journal(key)]
     expected = files(pruned)
-    for storage in broken(half, run_day, tmp_path / "again", every=3):
+    for storage in broken(half, run_day, tmp_path / "again"):
         run_day(storage)
         assert files(storage) == expected, storage.root.name
 
