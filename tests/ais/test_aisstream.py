@@ -272,7 +272,7 @@ def test_three_that_want_to_listen_have_two_connections(served: AisServed, tmp_p
 
 
 @pytest.mark.parametrize("state", ["listening", "backing off", "connecting", "flooded"])
-def test_a_request_to_stop_does_not_wait(served: AisServed, tmp_path: Path, state: str) -> None:
+def test_a_request_to_stop_is_followed_within_a_second(served: AisServed, tmp_path: Path, state: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         listening = Listening(served, tmp_path, reconnect_initial_s=50.0, reconnect_max_s=60.0)
         if state == "backing off":
@@ -286,7 +286,7 @@ def test_a_request_to_stop_does_not_wait(served: AisServed, tmp_path: Path, stat
             began = time.monotonic()
             listening.stop.set()
             listening.join()
-            assert time.monotonic() - began < 5.0, "the back-off alone is 50 s"
+            assert time.monotonic() - began < 1.0
     assert listening.failure is None
 
 
@@ -294,7 +294,7 @@ def test_it_ends_at_its_time_by_the_given_clock(served: AisServed, tmp_path: Pat
     with Listening(served, tmp_path, seconds=1.0, clock=lambda: now() + timedelta(days=30)) as listening:
         began = time.monotonic()
         listening.join()
-        assert 0.8 < time.monotonic() - began < 6.0
+        assert 0.8 < time.monotonic() - began < 2.5
     assert listening.heard
     assert listening.heard[0].received_at - now() > timedelta(days=29)
 

@@ -102,7 +102,7 @@ def test_a_host_that_says_nothing_does_not_hold_anybody() -> None:
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             opening.wait(0.1)
-        assert time.monotonic() - began < 4.0
+        assert time.monotonic() - began < 1.0
         opening.abandon()
 
 

@@ -138,14 +138,14 @@ def test_a_disk_that_is_too_slow_costs_messages_that_are_counted(disk: Disk, cap
 
 
 def test_keeping_never_waits_for_the_disk(disk: Disk) -> None:
-    disk.slow_s = 4.0
+    disk.slow_s = 0.8
     recorder = recorder_of(disk, batch=10_000, flush_s=0.01)
     one = position(1)
     time.sleep(0.1)
     began = time.monotonic()
     for _ in range(5000):
         recorder.keep(one)
-    assert time.monotonic() - began < 3.5
+    assert time.monotonic() - began < 0.5
     recorder.close()
 
 

@@ -113,7 +113,7 @@ def test_waiting_ends_when_it_is_asked_to(served: AisServed, storage: LocalStora
     threading.Timer(0.3, stop.set).start()
     began = time.monotonic()
     told = record(served, storage, window(90_600, starts_s=90_000), stop=stop)
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 1.0
     assert told[0].endswith("in 25.0 h")
     assert served.counters.attempts == []
     assert storage.list("ais") == []

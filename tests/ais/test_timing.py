@@ -261,4 +261,4 @@ def test_thousands_of_windows_are_chosen_from_quickly() -> None:
     began = time.monotonic()
     [start] = select_starts(windows, runs, PASS + 49 * 30 * MINUTE, lead_s=LEAD_S, linger_s=LINGER_S)
     assert len(start.group.windows) == 100
-    assert time.monotonic() - began < 20.0
+    assert time.monotonic() - began < 2.0
