@@ -90,9 +90,7 @@ def ways(folder: Path) -> dict[str, Callable[[Made], int]]:
     }
 
 
-def measure(
-    chips: list[Made], tried: dict[str, Callable[[Made], int]], rounds: int
-) -> Iterable[tuple[str, float, float]]:
+def measure(chips: list[Made], tried: dict[str, Callable[[Made], int]], rounds: int) -> Iterable[tuple[str, float, float]]:
     """Name, CPU milliseconds and kilobytes, the mean over the chips, of each way."""
     cpu_s = np.full((len(tried), len(chips)), np.inf)
     size = np.zeros_like(cpu_s)

@@ -159,7 +159,6 @@ def pass_rows(windows: "Sequence[Window]", records: "Sequence[CaptureRecord]", n
         records: of the day's captures.
         now: what has not closed by then is still to come.
     """
-    from s2chips_core import tables
     from s2chips_core.ais.capture_record import MISSED, best_record
     from s2chips_core.ais.timing import distinct
 

@@ -127,7 +127,6 @@ def _outcomes_cover(storage: Storage, day: date, source_id: str = layout.CAPTURE
 
 
 def _unique_ids(storage: Storage, day: date, source_id: str = layout.CAPTURE) -> "CheckResult":
-    from s2chips_core import tables
     from s2chips_core.index.checks import check_unique_chip_ids
     from s2chips_core.index.parts import rows_of_source
 

@@ -80,7 +80,9 @@ def day_metadata(day: date, passes: "pd.DataFrame", storage: Storage) -> dict[st
     }
 
 
-def plan_map(passes: "pd.DataFrame", swaths: "Sequence[Swath]", tiles: Sequence[str], title: str) -> dg.MarkdownMetadataValue:
+def plan_map(
+    passes: "pd.DataFrame", swaths: "Sequence[Swath]", tiles: Sequence[str], title: str
+) -> dg.MarkdownMetadataValue:
     """The planned swaths and tiles as a picture."""
     from s2chips_core.overpasses.swath_map import swath_map_svg
 
