@@ -14,9 +14,11 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,10 +28,9 @@ from pyproj import Geod
 from s2chips_core import layout
 from s2chips_core.ais.fixes import FIX_SCHEMA, KNOT_M_S
 from s2chips_core.ais.targets import build_capture_targets
-from s2chips_core.ais.vessels import Moment, vessels_at
+from s2chips_core.chips.grid import utm_xy
 from s2chips_core.config import Settings, parse_settings
-from s2chips_core.index.labels import place_vessels
-from s2chips_core.overpasses.tile_grid import TILE_SIDE_M
+from s2chips_core.index.vessels import SceneVessels, read_vessels
 from s2chips_core.overpasses.tile_shapes import tiles_touching
 from s2chips_core.sandbox.items import Product, item_of
 from s2chips_core.sandbox.passes import PASSES, Pass, sensing_time
@@ -38,7 +39,8 @@ from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
 from s2chips_core.scenes.matching import match_targets
 from s2chips_core.scenes.providers import provider_of
 from s2chips_core.scenes.scene import Scene
-from s2chips_core.tables import conform, parquet_bytes, to_frame
+from s2chips_core.storage import LocalStorage
+from s2chips_core.tables import conform, parquet_bytes, to_frame, write_table
 
 AREA = (-8.5, 34.5, -1.0, 39.5)
 T = TypeVar("T")
@@ -76,7 +78,7 @@ def main() -> None:
         cpu_s = [one["cpu_s"][step] for one in found]
         slope = np.polyfit(np.log(options.ships), np.log(np.maximum(cpu_s, 1e-3)), 1)[0] if len(found) > 1 else np.nan
         print(f"{step:24} " + "  ".join(f"{s:8.2f} s" for s in cpu_s) + f"   slope {slope:.2f}")
-    for name in ("peak_mb", "targets", "fixes", "scenes", "matched"):
+    for name in ("peak_match_mb", "peak_mb", "targets", "fixes", "scenes", "matched"):
         print(f"{name:24} " + "  ".join(f"{one[name]:8,.0f}  " for one in found))
 
 
@@ -91,8 +93,8 @@ def measure(ships: int, *, reported: bool) -> dict[str, Any]:
         "build targets",
         lambda: build_capture_targets(fixes, position_mode="as_reported" if reported else "at_sensing_time"),
     )
-    if reported:
-        targets["source_id"] = layout.file_source("ships.csv", b"")
+    source_id = layout.file_source("0123456789ab") if reported else layout.CAPTURE
+    targets["source_id"] = source_id
     clear = [scene for scene in scenes if scene.cloud_cover <= settings.stac.cloud_cover_max]
     matches = timed(
         cpu_s,
@@ -100,22 +102,41 @@ def measure(ships: int, *, reported: bool) -> dict[str, Any]:
         lambda: match_targets(targets, fixes, clear, scenes, settings=settings, now=NOW),
     )
     timed(cpu_s, "write matches", lambda: parquet_bytes(conform(matches, MATCH_SCHEMA, "matches")))
-    by_scene = matches[matches["status"] == MatchStatus.MATCHED].groupby("scene")
-    moments = [
-        Moment(time=one["scene_datetime"].iloc[0], lat=one["lat"].iloc[0], lon=one["lon"].iloc[0], radius_m=TILE_SIDE_M * 1.5)
-        for _, one in by_scene
-    ]
-    frames = timed(cpu_s, "vessels", lambda: vessels_at(fixes, moments, max_gap_s=settings.ais.max_gap_min * 60.0))
-    epsg = [Scene.from_json(str(text)).epsg for text, _ in by_scene]
-    timed(cpu_s, "place vessels", lambda: [place_vessels(f, e) for f, e in zip(frames, epsg, strict=True)])
+    peak_of_match_mb = peak_mb()
+    matched = matches[matches["status"] == MatchStatus.MATCHED]
+    rows = conform(matches, MATCH_SCHEMA, "matches").to_pylist()
+    del matches
+    with tempfile.TemporaryDirectory() as folder:
+        storage = LocalStorage(Path(folder))
+        # What `ais.snapshots` writes, without the Excel file.
+        write_table(storage, layout.ais_snapshot(LAST.day, "30STF", "parquet"), fixes, FIX_SCHEMA)
+        vessels = timed(cpu_s, "vessels", lambda: read_vessels(storage, LAST.day, source_id, rows, settings))
+    timed(cpu_s, "labels", lambda: label_all([row for row in rows if row["status"] == MatchStatus.MATCHED], vessels))
     return {
         "cpu_s": cpu_s,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_match_mb": peak_of_match_mb,
+        "peak_mb": peak_mb(),
         "targets": len(targets),
         "fixes": len(fixes),
         "scenes": len(scenes),
-        "matched": int((matches["status"] == MatchStatus.MATCHED).sum()),
+        "matched": len(matched),
     }
+
+
+def label_all(matched: list[dict[str, Any]], vessels: dict[str, SceneVessels]) -> int:
+    """The labels of a chip around every ship; how many there are."""
+    count = 0
+    for match in matched:
+        of_scene = vessels[match["scene"]]
+        x_m, y_m = (float(n) for n in utm_xy(match["lon"], match["lat"], of_scene.epsg))
+        transform = (10.0, 0.0, x_m - 1280.0, 0.0, -10.0, y_m + 1280.0)
+        count += len(of_scene.labels(match, lat=match["lat"], lon=match["lon"], transform=transform, size_px=256))
+    return count
+
+
+def peak_mb() -> float:
+    """Largest resident size of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def timed(cpu_s: dict[str, float], step: str, work: Callable[[], T]) -> T:
