@@ -165,6 +165,8 @@ def test_what_is_no_ship_is_named(mmsi: int, says: str) -> None:
     assert says in problem
 
 
-@given(st.one_of(st.integers(-10, 10**10), st.sampled_from([201_000_000, 200_999_999, 775_999_999, 776_000_000, 111_232_506])))
+@given(
+    st.one_of(st.integers(-10, 10**10), st.sampled_from([201_000_000, 200_999_999, 775_999_999, 776_000_000, 111_232_506]))
+)
 def test_many_numbers_at_once_are_judged_as_one_by_one(mmsi: int) -> None:
     assert is_ship_mmsi(np.array([mmsi])).tolist() == [ship_mmsi_problem(mmsi) is None]

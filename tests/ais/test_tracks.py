@@ -118,7 +118,9 @@ FEW = st.sampled_from([0.0, 0.001, -0.0, 50.0, 179.999])
 def test_repeats_share_the_fate_of_the_one_that_was_looked_at(points: list[tuple[int, float, float, float]]) -> None:
     fixes = _fixes(points)
     survivors = without_jumps(build_tracks(fixes))
-    places = {(m, t, x, y) for m, t, x, y in zip(survivors.mmsi, survivors.time_ms, survivors.lon, survivors.lat, strict=True)}
+    places = {
+        (m, t, x, y) for m, t, x, y in zip(survivors.mmsi, survivors.time_ms, survivors.lon, survivors.lat, strict=True)
+    }
     good = np.array([(m, s * 1000, x, y) in places for m, s, x, y in points], dtype=bool)
     kept, dropped = drop_implausible(fixes)
     pd.testing.assert_frame_equal(kept, fixes[good].reset_index(drop=True))

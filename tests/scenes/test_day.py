@@ -175,7 +175,7 @@ COAST = "a dense coast, one day"
 
 
 def crowd(where: str) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """2,000 rows of a file, and the items of an archive around them: each tile every fifth day, cloudy two times in three."""
+    """2,000 rows of a file, and the items of an archive around them: each tile every fifth day, mostly cloudy."""
     rng = np.random.default_rng(5)
     if where == WORLD:
         ports, spread, days = np.column_stack([rng.uniform(-170, 170, 150), rng.uniform(-50, 65, 150)]), 0.05, 14
