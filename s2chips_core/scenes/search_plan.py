@@ -27,7 +27,7 @@ STEPS_PER_DEGREE = 100.0
 SCENES_A_BOX_AND_DAY = 1.5
 """A box around a cell touches four tiles or so, each imaged every two or three days."""
 SCENES_A_REQUEST = 100
-"""So many scenes that nobody wants may be found more to save one request: half a page, a third of a megabyte."""
+"""So many scenes that nobody wants may be found more to save one request: half a page, half a megabyte."""
 METRES_PER_DEGREE = 110_500.0
 """Shortest degree of latitude (at the equator), rounded down: a margin made with it is never too small."""
 
