@@ -1,8 +1,8 @@
 """What is asked of a STAC item: the fields that `items.parse_item` reads, and no others.
 
-For the `fields` extension of item search. A whole item of Earth Search is 21 kB, one of CDSE 65; cut like this they are 5 and
-6, and the scene read from them is the same. A service takes `fields` for a wish: it may send more, or all. Not here: reading
-the item (`items`), asking (`search`). What `items` reads anew must be added here: a test watches it read.
+For the `fields` extension of item search. A whole item of Earth Search is 21 kB, one of CDSE 65; cut like this they are 5
+and 6, and the scene read from them is the same. A service takes `fields` for a wish: it may send more, or all. Not here:
+reading the item (`items`), asking (`search`). What `items` reads anew must be added here: a test watches it read.
 """
 
 from collections.abc import Mapping
