@@ -204,14 +204,15 @@ class _Archive:
         items = self._search(client, planned[first], stop)
         self._limit = _page_limit(self.provider, len(items), self.stac_io.bytes - bytes_before)
         keep(first, items)
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="search") as pool:
-            asked = {pool.submit(self._search, client, planned[number], stop): number for number in others}
-            try:
-                for future in as_completed(asked):
-                    keep(asked[future], future.result())
-            finally:
-                stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
+        pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="search")
+        asked = {pool.submit(self._search, client, planned[number], stop): number for number in others}
+        try:
+            for future in as_completed(asked):
+                keep(asked[future], future.result())
+        finally:
+            # Whoever gives up does not wait for requests that hang: they end by themselves, and nobody reads them.
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
         for number in range(len(planned)):
             self._items |= {str(item["id"]): item for item in found[number]}
 

@@ -1,4 +1,5 @@
 import copy
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -338,7 +339,6 @@ def test_one_failed_search_of_many_fails_all_and_ends_the_others(rig: StacRig) -
     with pytest.raises(ArchiveError, match="page 1 of a search cannot be read"):
         search(rig, where)
     assert len(rig.searches) < 40
-    assert rig.busy == 0
 
 
 def test_what_progress_raises_ends_the_search(rig: StacRig) -> None:
@@ -365,3 +365,22 @@ def test_pages_are_as_large_as_the_items_allow(rig: StacRig) -> None:
     rig.pages.clear()
     assert len(search(rig, where).scenes) == 900
     assert rig.pages == [200, 200, 50] * 2
+
+
+def test_who_gives_up_does_not_wait_for_a_search_that_hangs(rig: StacRig) -> None:
+    where, hung = years(rig, 6), threading.Event()
+
+    def wait_s(body: dict[str, Any]) -> float:
+        if body["datetime"][:4] == "1990":
+            hung.wait(30)
+        return 0.0
+
+    def enough(line: object) -> None:
+        if "search 3 of" in str(line):
+            raise TimeoutError(str(line))
+
+    rig.wait_s = wait_s
+    with pytest.raises(TimeoutError, match="search 3 of"):
+        search(rig, where, progress=enough)
+    assert rig.busy >= 1
+    hung.set()
