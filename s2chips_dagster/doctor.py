@@ -33,7 +33,8 @@ from s2chips_core.overpasses.source_data import read_acquisition_plans, read_ele
 from s2chips_core.overpasses.spans import day_span, overlap
 from s2chips_core.overpasses.tile_grid import tile_area
 from s2chips_core.scenes.providers import provider_of
-from s2chips_core.scenes.search import CountingStacIO, open_client, search_areas
+from s2chips_core.scenes.search import search_areas
+from s2chips_core.scenes.search_pages import CountingStacIO, open_client
 from s2chips_core.storage import LocalStorage, open_storage
 from s2chips_dagster import findings
 from s2chips_dagster.ais_probe import probe_ais_service
