@@ -34,6 +34,7 @@ _WANTED = frozenset(
 _TYPES = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 12: "f8", 16: "u8"}
 """TIFF field types that the wanted tags use: BYTE, ASCII, SHORT, LONG, DOUBLE, LONG8."""
 _DEFLATE = frozenset({8, 32946})
+_PREFIX_FACTOR, _PREFIX_MORE_BYTES, _PREFIX_MOST = 1.08, 4096, 0.9
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
@@ -221,33 +222,70 @@ def _parse_georeference(
     return (x, y), (width, height)
 
 
-def decode_block(header: Header, data: bytes, rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:
-    """Part of one block.
+class BlockEndsError(ValueError):
+    """The bytes of a block are good as far as they go, and do not reach the last wanted row: more of them may."""
+
+
+def prefix_bytes(header: Header, block: tuple[int, int], rows: int) -> int:
+    """How many of a block's first bytes to fetch when only its first `rows` rows are wanted.
+
+    Compressed bytes are spread almost evenly over rows. The share of the rows, a little more and something for the
+    tables at the start is mostly enough; where it is not, `decode_block` says so (`BlockEndsError`). It is the whole
+    block where a part would save little.
+    """
+    whole = int(header.byte_counts[block])
+    part = math.ceil(whole * rows / header.block_rows * _PREFIX_FACTOR) + _PREFIX_MORE_BYTES
+    return part if part <= whole * _PREFIX_MOST else whole
+
+
+def inflate_rows(header: Header, data: bytes, rows: int) -> npt.NDArray[np.uint8]:
+    """The first rows of one block as they lie in the file: before `unpredict`.
 
     Args:
         header: of the block's file.
-        data: the compressed block.
-        rows, cols: first and behind-last row and column of the block that are wanted.
+        data: the compressed block, or as much of its beginning as holds `rows` rows.
+        rows: how many of the block's rows are wanted.
 
     Returns:
-        (rows, columns) in native byte order. The stream is inflated to the last wanted row only, and differences are
-        summed up to the last wanted column only.
+        (rows, bytes of a row). The stream is inflated no further than that.
 
     Raises:
-        ValueError: `data` is no deflate stream, or ends too early.
+        BlockEndsError: `data` is good, and ends too early.
+        ValueError: `data` is no deflate stream, or the stream has fewer rows.
     """
-    (row_0, row_1), (col_0, col_1) = rows, cols
     row_bytes = header.block_cols * header.dtype.itemsize
-    wanted = row_1 * row_bytes
+    wanted = rows * row_bytes
+    inflate = zlib.decompressobj()
     try:
-        raw = zlib.decompressobj().decompress(data, wanted)
+        raw = inflate.decompress(data, wanted)
     except zlib.error as error:
         raise ValueError(f"no deflate stream ({error})") from error
     if len(raw) < wanted:
-        raise ValueError(f"the deflate stream ends after {len(raw)} bytes, {wanted} are wanted")
-    block = np.frombuffer(raw, header.dtype).reshape(row_1, header.block_cols)
+        words = f"the deflate stream ends after {len(raw)} bytes, {wanted} are wanted"
+        raise ValueError(words) if inflate.eof else BlockEndsError(words)
+    return np.frombuffer(raw, np.uint8).reshape(rows, row_bytes)
+
+
+def unpredict(header: Header, raw: npt.NDArray[np.uint8], rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:
+    """Pixels of one window of a block.
+
+    Args:
+        header: of the block's file.
+        raw: what `inflate_rows` gave; it is not changed, so that many windows can be taken from it.
+        rows, cols: first and behind-last row and column of the block that are wanted.
+
+    Returns:
+        (rows, columns) in native byte order. Differences are summed up to the last wanted column only.
+    """
+    (row_0, row_1), (col_0, col_1) = rows, cols
+    block = raw[row_0:row_1].view(header.dtype)
     native: np.dtype[Any] = header.dtype.newbyteorder("=")
     if header.predictor == 1:
-        return block[row_0:, col_0:col_1].astype(native)
+        return block[:, col_0:col_1].astype(native)
     # Differences wrap around at 2^bits (TIFF 6.0, section 14), as sums of unsigned numbers do.
-    return np.cumsum(block[row_0:, :col_1], axis=1, dtype=native)[:, col_0:]
+    return np.cumsum(block[:, :col_1], axis=1, dtype=native)[:, col_0:]
+
+
+def decode_block(header: Header, data: bytes, rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:
+    """Part of one block: `inflate_rows` and `unpredict` in one, for a single window."""
+    return unpredict(header, inflate_rows(header, data, rows[1]), rows, cols)
