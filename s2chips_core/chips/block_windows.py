@@ -19,7 +19,6 @@ from s2chips_core.errors import ReadError
 from s2chips_core.fetch import without_query
 from s2chips_core.scenes.scene import Asset
 
-
 PART_LEAST_SAVED_BYTES = 32 * 1024
 """A beginning that leaves out less is not worth a request of its own: the whole block can share one with the next."""
 

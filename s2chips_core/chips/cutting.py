@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from s2chips_core.chips.chip import Chip, CutRequest, Refusal
-from s2chips_core.chips.engine import Engine
+from s2chips_core.chips.engine import Engine, Opened
 from s2chips_core.chips.memory import MemoryBudget
 from s2chips_core.chips.scene_cut import Piece, SceneCut, chip_bytes, needed_bands
 from s2chips_core.config import Settings
@@ -55,7 +55,7 @@ def cut_scene(
         settings, fetcher, stop: as for `cut_scenes`.
         offset: the scene's radiometric offset, where it was decided before; none: it is decided here.
     """
-    return _cut([(scene, requests)], settings, fetcher, stop, offset, None)
+    return _cut([(scene, requests)], settings, fetcher, stop, offset, None, None)
 
 
 def cut_scenes(
@@ -65,6 +65,7 @@ def cut_scenes(
     fetcher: Fetcher,
     stop: threading.Event | None = None,
     memory: MemoryBudget | None = None,
+    opened: Opened | None = None,
 ) -> Iterator[Chip | Refusal]:
     """Cut the chips of scenes, each as soon as its last band is there.
 
@@ -75,12 +76,13 @@ def cut_scenes(
         stop: when it is set the iterator ends soon, without the requests that are left.
         memory: an account that whoever calls looks after: it calls `leave(chip_bytes(settings))` when it needs a chip no
             longer. None: the bytes of a chip are given back when the next one is asked for.
+        opened: told of every file that is read, and whether by `cog` or by `gdal`; on any thread.
 
     Yields:
         A Chip or a Refusal for every request, exactly once, in no particular order. What cannot be read refuses the ships
         it concerns; nothing is raised for it.
     """
-    return _cut(groups, settings, fetcher, stop, None, memory)
+    return _cut(groups, settings, fetcher, stop, None, memory, opened)
 
 
 def _cut(
@@ -90,12 +92,13 @@ def _cut(
     stop: threading.Event | None,
     offset: OffsetDecision | None,
     lent: MemoryBudget | None,
+    opened: Opened | None,
 ) -> Generator[Chip | Refusal, None, None]:
     memory = lent or MemoryBudget(settings.compute.memory_mb * 1024 * 1024)
     network = ThreadPoolExecutor(settings.compute.workers, "cut-network")
     processor = ThreadPoolExecutor(os.cpu_count() or 1, "cut-processor")
     arrived: queue.SimpleQueue[Chip | Refusal | BaseException | None] = queue.SimpleQueue()
-    engine = Engine(fetcher, network=network, processor=processor, memory=memory, failed=arrived.put)
+    engine = Engine(fetcher, network=network, processor=processor, memory=memory, failed=arrived.put, opened=opened)
     turns = _Turns(engine, memory.total_bytes // PIECES_AT_ONCE, lambda: arrived.put(None))
     coming = iter(groups)
     left, all_begun = 0, False

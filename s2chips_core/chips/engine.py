@@ -18,6 +18,10 @@ from s2chips_core.fetch import Fetcher
 log = logging.getLogger(__name__)
 
 
+Opened = Callable[[str, str], None]
+"""Told the href of a file and who reads it, `cog` or `gdal`; on any thread."""
+
+
 class Countdown:
     """Calls something when it has been called itself a number of times; safe to share between threads."""
 
@@ -48,6 +52,7 @@ class Engine:
         processor: Executor,
         memory: MemoryBudget,
         failed: Callable[[BaseException], None],
+        opened: Opened | None = None,
     ) -> None:
         """Args:
         fetcher: the door.
@@ -55,8 +60,9 @@ class Engine:
         processor: as many threads as there are cores.
         memory: the account.
         failed: told of what a step raised; no other step follows it.
+        opened: told of every file and its reader.
         """
-        self.fetcher, self.memory = fetcher, memory
+        self.fetcher, self.memory, self.opened = fetcher, memory, opened or _nobody
         self._network, self._processor, self._failed = network, processor, failed
         self._lock = threading.Lock()
         self._steps, self._closed = 0, False
@@ -105,7 +111,7 @@ class Engine:
         try:
             if not self._closed:
                 step(*given)
-        except BaseException as error:  # whatever it is, it must reach the one who waits
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it must reach the one who waits
             self._failed(error)
         finally:
             self._ended()
@@ -113,3 +119,7 @@ class Engine:
     def _ended(self) -> None:
         with self._lock:
             self._steps -= 1
+
+
+def _nobody(href: str, reader: str) -> None:
+    pass

@@ -59,7 +59,10 @@ def open_asset(asset: Asset, engine: Engine, then: Callable[[Directory], None]) 
     """Read the directory of an asset's file and hand it to `then`, on a thread that computes."""
 
     def step() -> None:
-        engine.compute(then, read_directory(asset, engine.fetcher))
+        directory = read_directory(asset, engine.fetcher)
+        if not isinstance(directory, ReadError):
+            engine.opened(asset.href, "cog" if isinstance(directory, Header) else "gdal")
+        engine.compute(then, directory)
 
     engine.transfer(step)
 
@@ -196,9 +199,15 @@ class SceneReader:
             CancelledReadError: `stop` was set meanwhile.
         """
         if asset.href not in self._directories:
-            found: list[Directory] = []
-            self._wait(lambda then: open_asset(asset, self._engine, lambda d: (found.append(d), then())[1]), stop)
-            [self._directories[asset.href]] = found
+
+            def begin(then: Callable[[], None]) -> None:
+                def found(directory: Directory) -> None:
+                    self._directories[asset.href] = directory
+                    then()
+
+                open_asset(asset, self._engine, found)
+
+            self._wait(begin, stop)
         source = select_windows(asset, self._directories[asset.href], windows, self._engine)
         self._wait(lambda then: source.read(range(len(windows)), then), stop)
         return [source.pixels(number) for number in range(len(windows))]
@@ -215,5 +224,3 @@ class SceneReader:
     def _fail(self, error: BaseException) -> None:
         self._failures.append(error)
         self._done.set()
-
-
