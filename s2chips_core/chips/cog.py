@@ -76,26 +76,28 @@ def inflate_rows(header: Header, data: bytes | bytearray | memoryview, rows: int
         rows: how many of the block's rows are wanted, 1 to all of them.
 
     Returns:
-        (rows, bytes of a row). The stream is inflated no further than that; a checksum that is reached is compared.
+        (rows, bytes of a row). The stream is inflated no further than that. Of a whole block the checksum is compared.
 
     Raises:
         BlockEndsError: `data` is good, and ends too early.
-        ValueError: `data` is no deflate stream, the stream has fewer rows, or its checksum is another.
+        ValueError: `data` is no deflate stream, its checksum is another, or it has fewer rows or more than the block.
     """
     if not 0 < rows <= header.block_rows:
         raise ValueError(f"{rows} rows are wanted of a block of {header.block_rows}")
     row_bytes = header.block_cols * header.dtype.itemsize
-    wanted = rows * row_bytes
+    wanted, all_rows = rows * row_bytes, rows == header.block_rows
     inflate = isal_zlib.decompressobj()
     try:
-        # Where all rows are wanted, room for one byte more lets the stream come to its end and to its checksum.
-        raw = inflate.decompress(data, wanted + (rows == header.block_rows))
+        # Room for one byte more lets a stream of which all is wanted come to its end, where its checksum is compared.
+        raw = inflate.decompress(data, wanted + all_rows)
     except isal_zlib.error as error:  # type: ignore[misc]  # isal's stub calls its class an instance
         raise ValueError(f"no deflate stream ({error})") from error
-    if len(raw) < wanted:
+    if len(raw) > wanted:
+        raise ValueError(f"the deflate stream goes on after {wanted} bytes, the size of the block")
+    if len(raw) < wanted or (all_rows and not inflate.eof):
         words = f"the deflate stream ends after {len(raw)} bytes, {wanted} are wanted"
         raise ValueError(words) if inflate.eof else BlockEndsError(words)
-    return np.frombuffer(raw, np.uint8, wanted).reshape(rows, row_bytes)
+    return np.frombuffer(raw, np.uint8).reshape(rows, row_bytes)
 
 
 def unpredict(header: Header, raw: npt.NDArray[np.uint8], rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:
@@ -120,7 +122,7 @@ def unpredict(header: Header, raw: npt.NDArray[np.uint8], rows: tuple[int, int],
     words = taken.view(header.dtype.str.replace(header.dtype.kind, "u"))
     pixels = words[:, col_0:col_1].astype(f"u{native.itemsize}")
     if 0 < col_0 < col_1:
-        # What lies left of the window is only summed up: a third of the time of running sums from the first column.
+        # What lies left of the window is only summed up, which takes a tenth of the time of running sums.
         pixels[:, 0] += np.add.reduce(words[:, :col_0], axis=1, dtype=pixels.dtype)
     np.add.accumulate(pixels, axis=1, out=pixels)
     return pixels.view(native)
