@@ -29,7 +29,7 @@ __all__ = [
 
 Pixels = npt.NDArray[np.integer[Any] | np.floating[Any]]
 
-_PREFIX_FACTOR, _PREFIX_MORE_BYTES = 1.1, 4096
+_PREFIX_FACTOR, _PREFIX_MORE_BYTES = 1.12, 4096
 _PREFIX_SAVES_SHARE, _PREFIX_SAVES_BYTES = 0.1, 32 * 1024
 _PREFIX_DENSE = 0.25
 
@@ -42,29 +42,40 @@ def prefix_bytes(header: Header, block: tuple[int, int], rows: int) -> int:
     """How many of a block's first bytes to fetch when only its first `rows` rows are wanted.
 
     Compressed bytes are spread evenly over the rows of sea and over those of land, not over a coast: land has half as many
-    again. Whether a block is denser above than below is read off the blocks above and below it. Where bytes are fewer than
-    a quarter of the pixels', much of the block is of one value and the rest can be anywhere; such blocks are small and taken
-    whole, as are those where a part would save little. Where the part turns out too short, `inflate_rows` raises
+    again. Whether a block is denser above than below is read off the blocks above and below it. A block whose bytes are
+    fewer than a quarter of its pixels' is of one value in most places, and its bytes can be anywhere; it is small, and taken
+    whole, as is a block of which a part would save little. Where the part turns out too short, `inflate_rows` raises
     BlockEndsError, and the rest can be fetched.
     """
     whole = int(header.byte_counts[block])
     row, col = block
-    inside_rows = min(header.block_rows, header.rows - row * header.block_rows)
-    inside_cols = min(header.block_cols, header.cols - col * header.block_cols)
-    if rows >= inside_rows or whole < _PREFIX_DENSE * inside_rows * inside_cols * header.dtype.itemsize:
+    inside_rows = _rows_inside(header, row)
+    here = _bytes_a_row(header, row, col)
+    if rows >= inside_rows or not here:
         return whole
+    above, below = _bytes_a_row(header, row - 1, col) or here, _bytes_a_row(header, row + 1, col) or here
     # What pads the last row of blocks takes next to no bytes.
     share = rows / inside_rows
-    above = int(header.byte_counts[row - 1, col]) / header.block_rows if row else whole / inside_rows
-    below = whole / inside_rows
-    if row + 1 < len(header.byte_counts):
-        below = int(header.byte_counts[row + 1, col]) / min(header.block_rows, header.rows - (row + 1) * header.block_rows)
     if above > below:
         # Bytes a row that fall evenly from what they are above to what they are below.
         share = (above * share + (below - above) * share**2 / 2) / ((above + below) / 2)
     part = math.ceil(whole * share * _PREFIX_FACTOR) + _PREFIX_MORE_BYTES
     saves_enough = whole - part >= max(_PREFIX_SAVES_SHARE * whole, _PREFIX_SAVES_BYTES)
     return part if saves_enough else whole
+
+
+def _rows_inside(header: Header, row: int) -> int:
+    """How many rows of the blocks of row `row` lie in the raster."""
+    return min(header.block_rows, header.rows - row * header.block_rows)
+
+
+def _bytes_a_row(header: Header, row: int, col: int) -> float:
+    """Compressed bytes of one row of pixels of a block; 0 where there is no such block, or where it is thin."""
+    if not 0 <= row < len(header.byte_counts):
+        return 0.0
+    inside_cols = min(header.block_cols, header.cols - col * header.block_cols)
+    bytes_a_row = int(header.byte_counts[row, col]) / _rows_inside(header, row)
+    return bytes_a_row if bytes_a_row >= _PREFIX_DENSE * inside_cols * header.dtype.itemsize else 0.0
 
 
 def inflate_rows(header: Header, data: bytes | bytearray | memoryview, rows: int) -> npt.NDArray[np.uint8]:

@@ -146,6 +146,18 @@ def entry_offsets(data: bytes) -> list[int]:
     return [start + 2 + 12 * number for number in range(count)]
 
 
+def test_of_two_equal_tags_the_first_counts_as_in_gdal() -> None:
+    array = noise(70, 70)
+    data = bytearray(make_tiff(array))
+    entries = {struct.unpack_from("<H", data, at)[0]: at for at in entry_offsets(bytes(data))}
+    struct.pack_into("<HHII", data, entries[339], 317, 3, 1, 1)
+    header = parse_header(bytes(data))
+    assert isinstance(header, Header)
+    with MemoryFile(bytes(data)) as memory, memory.open() as dataset:
+        np.testing.assert_array_equal(dataset.read(1), array)
+        assert header.predictor == 2
+
+
 def test_what_is_no_tiff() -> None:
     for data in (b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"<?xml version='1.0'?>", b"II\x2c\x00aaaa"):
         assert isinstance(parse_header(data), Unsupported)
