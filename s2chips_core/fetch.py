@@ -23,11 +23,14 @@ from s2chips_core.hrefs import Address, check_allowed, check_listed, host_of, ta
 
 __all__ = ["FetchStats", "Fetcher", "Signer", "check_allowed", "host_of", "without_query"]
 
-BACKOFF_FIRST_S = 0.2
-BACKOFF_GROWTH = 2.0
+BACKOFF_FIRST_S = 0.1
+BACKOFF_FIRST_BROKEN_S = 0.04
+"""After a connection that broke or a body that was short: chance more often than load."""
+BACKOFF_GROWTH = 2.5
 BACKOFF_LONGEST_S = 20.0
 CONNECT_LONGEST_S = 10.0
 Body = bytes  # Fetcher.bytes, a counter, hides the name in there
+_BROKEN = frozenset({Failure.BROKEN, Failure.SHORT})
 _TLS_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 
@@ -203,7 +206,8 @@ class Fetcher:
             except AgainError as error:
                 if number == self._retries:
                     raise ReadError(without_query(href), f"{error.problem}, {number + 1} attempts") from error.__cause__
-                wait_s = min(BACKOFF_FIRST_S * BACKOFF_GROWTH**number, BACKOFF_LONGEST_S)
+                first_s = BACKOFF_FIRST_BROKEN_S if error.failure in _BROKEN else BACKOFF_FIRST_S
+                wait_s = min(first_s * BACKOFF_GROWTH**number, BACKOFF_LONGEST_S)
                 with self._lock:
                     self._repeated += 1
                 self._sleep(max(wait_s * (0.5 + 0.5 * self._random()), error.wait_s))
