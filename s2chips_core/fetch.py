@@ -7,6 +7,7 @@ asked (`hrefs`), sockets (`connections`), the law of the limit (`host_limit`), w
 
 import dataclasses
 import http.client
+import logging
 import random as _random
 import re
 import ssl
@@ -22,6 +23,8 @@ from s2chips_core.host_limit import Failure, HostLimit
 from s2chips_core.hrefs import Address, check_allowed, check_listed, host_of, target_of, without_query
 
 __all__ = ["FetchStats", "Fetcher", "Signer", "check_allowed", "host_of", "without_query"]
+
+log = logging.getLogger(__name__)
 
 BACKOFF_FIRST_S = 0.1
 BACKOFF_FIRST_BROKEN_S = 0.04
@@ -234,6 +237,7 @@ class Fetcher:
             raise
         finally:
             with host.changed:
+                was_asked = host.limit.given_up is None
                 if failed is not None:
                     host.limit.failed(started_in, failed.failure, failed.problem, failed.wait_s)
                 elif answered:
@@ -241,6 +245,8 @@ class Fetcher:
                 else:
                     host.limit.dropped()
                 if host.limit.given_up:
+                    if was_asked:
+                        log.warning("%s is given up for this run: %s", address.host, host.limit.given_up)
                     host.changed.notify_all()
                 else:
                     host.changed.notify(host.limit.free)

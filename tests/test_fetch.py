@@ -331,7 +331,9 @@ def test_retry_after_holds_for_every_request_to_the_host(server: RangeServer, cl
     assert clock.waits == [7.0]
 
 
-def test_a_host_that_only_fails_is_given_up_and_others_are_not(server: RangeServer, clock: Clock) -> None:
+def test_a_host_that_only_fails_is_given_up_and_others_are_not(
+    server: RangeServer, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     fetcher = Fetcher(("127.0.0.1:1", server.host), sleep=clock.sleep, clock=clock, random=lambda: 1.0)
     problems = []
     for number in range(1000):
@@ -342,6 +344,7 @@ def test_a_host_that_only_fails_is_given_up_and_others_are_not(server: RangeServ
     assert clock.now_s < 1100
     assert "http://127.0.0.1:1/999: 127.0.0.1 is given up for this run: " in problems[-1]
     assert "no answer (ConnectionRefusedError)" in problems[-1]
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["127.0.0.1 is given up for this run"]
     assert fetcher.get_range(server.href("a.tif"), 0, 1) == BODY[:1]
 
 
