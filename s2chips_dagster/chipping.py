@@ -37,7 +37,8 @@ def chips_of_source(
 
     stop = threading.Event()
     # Closing ends the reads that still wait, be it for a host or between attempts.
-    with contextlib.closing(Fetcher(settings.stac.allowed_hosts)) as fetcher:
+    fetcher = Fetcher(settings.stac.allowed_hosts, connections=settings.compute.workers)
+    with contextlib.closing(fetcher):
         try:
             result = chip_day(
                 day,
