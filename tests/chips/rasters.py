@@ -41,11 +41,13 @@ def make_cog(array: np.ndarray, blocksize: int = 128, *, gsd_m: int = 10, ulx_m:
         return bytes(target.read())
 
 
-def make_jp2(array: np.ndarray) -> bytes:
-    """Lossless JPEG 2000 in tiles."""
-    with MemoryFile(make_tiff(array, nodata=None)) as source, MemoryFile(ext=".jp2") as target:
+def make_jp2(array: np.ndarray, blocksize: int = 128, *, gsd_m: int = 10, ulx_m: float = ULX_M, **options: Any) -> bytes:
+    """Lossless JPEG 2000 in tiles; with TLM="YES" it lists them."""
+    options = {"quality": "100", "reversible": "YES"} | options
+    plain = make_tiff(array, nodata=None, gsd_m=gsd_m, ulx_m=ulx_m)
+    with MemoryFile(plain) as source, MemoryFile(ext=".jp2") as target:
         with source.open() as dataset:
-            rio_copy(dataset, target.name, driver="JP2OpenJPEG", quality="100", reversible="YES", blockxsize=128)
+            rio_copy(dataset, target.name, driver="JP2OpenJPEG", blockxsize=blocksize, blockysize=blocksize, **options)
         return bytes(target.read())
 
 
