@@ -9,6 +9,7 @@ container is asked with. S3: presigned GET, Signature Version 4, made by obstore
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -48,7 +49,7 @@ class SasSigner:
         self._service, self._ask, self._now, self._hosts = service, ask, now, frozenset(hosts)
         self._lock = threading.Lock()
         self._asking: dict[str, threading.Lock] = {}
-        self._tokens: dict[str, _Signature] = {}
+        self._tokens = _Signatures()
 
     def signs(self, href: str) -> bool:
         """Whether it is a blob that needs a token."""
@@ -64,30 +65,24 @@ class SasSigner:
         return href if container is None else f"{without_query(href)}?{self._token(container)}"
 
     def renew(self, href: str) -> bool:
-        """Forget the token of the href's container, unless it has just been renewed."""
+        """Forget the token of the href's container, unless it has just been renewed; False when the very first is refused."""
         container = self._container(href)
-        if container is None:
-            return False
         with self._lock:
-            known = self._tokens.get(container)
-            if known is not None and self._now() - known.made > YOUNG:
-                del self._tokens[container]
-        return True
+            return container is not None and self._tokens.reject(container, self._now())
 
     def _token(self, container: str) -> str:
         with self._lock:
             asking = self._asking.setdefault(container, threading.Lock())
         with asking:  # one thread asks, the others wait for its answer
             with self._lock:
-                known = self._tokens.get(container)
-            now = self._now()
-            if known is None or known.ends - RENEW_BEFORE <= now:
-                known = self._ask_token(container, now)
+                known = self._tokens.usable(container, self._now())
+            if known is None:
+                known, ends = self._ask_token(container)
                 with self._lock:
-                    self._tokens[container] = known
-            return known.text
+                    self._tokens.keep(container, known, self._now(), ends)
+            return known
 
-    def _ask_token(self, container: str, now: datetime) -> "_Signature":
+    def _ask_token(self, container: str) -> tuple[str, datetime]:
         href = f"{self._service}/{container}"
         try:
             answer = json.loads(self._ask(href))
@@ -98,7 +93,7 @@ class SasSigner:
             # Without its cause: that may quote the answer, and a token with it.
             raise ReadError(href, f"gave no token, expected {_ANSWER_EXPECTED}") from None
         # A token that ends sooner than it would be replaced serves the request that waits for it.
-        return _Signature(token.lstrip("?"), now, expiry)
+        return token.lstrip("?"), expiry
 
     def _container(self, href: str) -> str | None:
         parts = urlsplit(without_query(href))
@@ -106,7 +101,7 @@ class SasSigner:
         host = (parts.netloc or "").lower()
         if parts.scheme == "https" and host.endswith(BLOB_STORAGE) and len(segments) > 1:
             return f"{host.removesuffix(BLOB_STORAGE)}/{segments[0]}"
-        if host in self._hosts and len(segments) > 2:
+        if host in self._hosts and len(segments) > 2 and not href.startswith(self._service):
             return f"{segments[0]}/{segments[1]}"
         return None
 
@@ -134,7 +129,7 @@ class S3Signer:
         self._environment = environment
         self._store: Any = None
         self._lock = threading.Lock()
-        self._signed: dict[str, _Signature] = {}
+        self._signed = _Signatures()
 
     def signs(self, href: str) -> bool:
         """Whether it is an object of the bucket."""
@@ -149,23 +144,18 @@ class S3Signer:
         """
         if not self.signs(href):
             return href
-        now = self._now()
         with self._lock:
-            known = self._signed.get(href)
-            if known is None or known.ends - RENEW_BEFORE <= now:
-                known = _Signature(self._presign(href), now, now + self._presigned_for)
-                self._signed[href] = known
-        return known.text
+            now = self._now()
+            known = self._signed.usable(href, now)
+            if known is None:
+                known = self._presign(href)
+                self._signed.keep(href, known, now, now + self._presigned_for)
+        return known
 
     def renew(self, href: str) -> bool:
-        """Forget the signature, unless it has just been renewed."""
-        if not self.signs(href):
-            return False
+        """Forget the signature, unless it has just been renewed; False when the very first is refused: the keys are wrong."""
         with self._lock:
-            known = self._signed.get(href)
-            if known is not None and self._now() - known.made > YOUNG:
-                del self._signed[href]
-        return True
+            return self.signs(href) and self._signed.reject(href, self._now())
 
     def _presign(self, href: str) -> str:
         # Imported when the first object is asked for: most users have no such archive.
@@ -176,17 +166,16 @@ class S3Signer:
             missing = missing_keys(self._environment)
             if missing:
                 raise ReadError(without_query(href), f"needs S3 keys: {' and '.join(missing)} not in the environment")
-            token = self._environment.get(SESSION_TOKEN_VARIABLE)
-            self._store = S3Store(
-                self._bucket,
-                endpoint=self._endpoint,
-                region=S3_REGION,
-                access_key_id=self._environment[ACCESS_KEY_VARIABLE].strip(),
-                secret_access_key=self._environment[SECRET_KEY_VARIABLE].strip(),
-                virtual_hosted_style_request=False,
-                client_options={"allow_http": True},
-                **({"session_token": token} if token else {}),
-            )
+            config: dict[str, Any] = {
+                "endpoint": self._endpoint,
+                "region": S3_REGION,
+                "access_key_id": self._environment[ACCESS_KEY_VARIABLE].strip(),
+                "secret_access_key": self._environment[SECRET_KEY_VARIABLE].strip(),
+                "virtual_hosted_style_request": False,
+            }
+            if self._environment.get(SESSION_TOKEN_VARIABLE):
+                config["session_token"] = self._environment[SESSION_TOKEN_VARIABLE].strip()
+            self._store = S3Store(self._bucket, **config)
         key = unquote(urlsplit(href).path).lstrip("/")
         signed: str = obstore.sign(self._store, "GET", key, self._presigned_for)
         return signed
@@ -217,10 +206,31 @@ class SignersByHref:
         return next((signer for signer in self._signers if signer.signs(href)), None)
 
 
-class _Signature:
-    """A query or URL with a secret in it. No dataclass: nothing may write it out."""
+class _Signatures:
+    """What was signed, by what it is for. No dataclass, and no representation: nothing may write it out."""
 
-    __slots__ = ("ends", "made", "text")
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, datetime, datetime]] = {}
+        """Text, when it was made, when it ends."""
+        self._made: Counter[str] = Counter()
 
-    def __init__(self, text: str, made: datetime, ends: datetime) -> None:
-        self.text, self.made, self.ends = text, made, ends
+    def usable(self, name: str, now: datetime) -> str | None:
+        """The one that holds a while longer."""
+        text, _, ends = self._known.get(name, ("", now, now))
+        return text if ends - RENEW_BEFORE > now else None
+
+    def keep(self, name: str, text: str, now: datetime, ends: datetime) -> None:
+        """Until it ends or is rejected."""
+        self._known[name] = text, now, ends
+        self._made[name] += 1
+
+    def reject(self, name: str, now: datetime) -> bool:
+        """Forget it; whether another may be accepted."""
+        if name not in self._known:
+            return True  # another thread has forgotten it: who asks now gets a new one
+        young = now - self._known[name][1] < YOUNG
+        if young:
+            # It is what another thread got for the one that was rejected; but for the first there was no such one.
+            return self._made[name] > 1
+        del self._known[name]
+        return True
