@@ -4,6 +4,7 @@ Here: the schema and building targets from fixes. Not here: which scene they get
 """
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -80,6 +81,12 @@ def ship_mmsi_problem(mmsi: int) -> str | None:
     return None
 
 
+def is_ship_mmsi(mmsi: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Where `ship_mmsi_problem` finds none, for many numbers at once."""
+    of_ship: npt.NDArray[np.bool_] = (mmsi >= 201_000_000) & (mmsi < 776_000_000)
+    return of_ship
+
+
 def build_capture_targets(fixes: pd.DataFrame, *, source_id: str = layout.CAPTURE, position_mode: str) -> pd.DataFrame:
     """One target for every ship and pass of a day's recorded fixes.
 
@@ -115,10 +122,11 @@ def build_capture_targets(fixes: pd.DataFrame, *, source_id: str = layout.CAPTUR
     again = base_id.groupby(base_id).cumcount()
     lat, lon = nearest["lat"].to_numpy(dtype=np.float64), nearest["lon"].to_numpy(dtype=np.float64)
     placed = on_earth(lat, lon)
-    reasons = [
-        ship_mmsi_problem(int(mmsi)) or (None if here else f"no usable position: the best is lat {y:g}, lon {x:g}")
-        for mmsi, here, y, x in zip(nearest["mmsi"], placed, lat, lon, strict=True)
-    ]
+    reasons = np.full(len(nearest), None, dtype=object)
+    mmsis = nearest["mmsi"].to_numpy(dtype=np.int64)
+    for row in np.flatnonzero(~(placed & is_ship_mmsi(mmsis))):
+        problem = ship_mmsi_problem(int(mmsis[row]))
+        reasons[row] = problem or f"no usable position: the best is lat {lat[row]:g}, lon {lon[row]:g}"
     frame = nearest.assign(
         target_id=base_id.where(again == 0, base_id + "-" + (again + 1).astype(str)),
         source_id=source_id,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -76,39 +77,69 @@ _SAID = tuple(name for name in VESSEL_COLUMNS if name in LABEL_SCHEMA.names)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedVessels:
-    """Vessels on the grid of a UTM zone; one row of each array, and one item of `said`, for each."""
+    """Vessels on the grid of a UTM zone; one row of each array for each."""
 
-    said: list[dict[str, Any]]
-    """What a label says of each, without what depends on the chip."""
+    columns: Mapping[str, npt.NDArray[Any]]
+    """What a label says of each without what depends on the chip, by name."""
     xy_m: Floats
     """(vessels, 2): easting and northing of the antenna."""
     corners_m: Floats
     """(vessels, 4, 2) as `chips.hull` has them; NaN where there is no box."""
+    index: shapely.STRtree
+    """Of the rectangles that hold antenna and box: a chip looks at the vessels around it and not at all of a scene."""
 
     def __len__(self) -> int:
-        return len(self.said)
+        return len(self.xy_m)
+
+    def said(self, n: int) -> dict[str, Any]:
+        """Of one vessel, in plain values."""
+        return {name: _plain(column[n]) for name, column in self.columns.items()}
+
+    def near(self, transform: Transform, chip_size_px: int) -> npt.NDArray[np.int64]:
+        """Vessels whose rectangle touches a chip, by number."""
+        a, _, c, _, e, f = transform
+        chip = shapely.box(c, f + e * chip_size_px, c + a * chip_size_px, f)
+        return np.sort(self.index.query(chip).astype(np.int64))
 
 
 def place_vessels(vessels: pd.DataFrame, epsg: int) -> PlacedVessels:
     """Vessels (`VESSEL_COLUMNS`) on a grid, with their hulls."""
+    columns = {name: vessels[name].to_numpy() for name in VESSEL_COLUMNS}
+    return _place({n: c if c.dtype == np.float64 else c.astype(object) for n, c in columns.items()}, epsg)
 
+
+def place_vessel(vessel: Mapping[str, Any], epsg: int) -> PlacedVessels:
+    """The same for one vessel, which has a value for each of `VESSEL_COLUMNS`."""
+    return _place({name: np.array([vessel[name]], dtype=object) for name in VESSEL_COLUMNS}, epsg)
+
+
+def _place(columns: Mapping[str, npt.NDArray[Any]], epsg: int) -> PlacedVessels:
     def numbers(name: str) -> Floats:
-        values: Floats = vessels[name].to_numpy(np.float64, na_value=np.nan)
-        return values
+        column = columns[name]
+        if column.dtype == object:
+            column = np.array([np.nan if pd.isna(value) else value for value in column], dtype=np.float64)
+        return column
 
     lon, lat = numbers("lon"), numbers("lat")
     direction_deg, direction_source = choose_direction(numbers("heading_deg"), numbers("cog_deg"), numbers("sog_kn"))
     dimensions_m = np.stack([numbers(name) for name in DIMENSIONS], axis=1)
     extents_m, box_source = choose_extents(numbers("length_m"), numbers("width_m"), dimensions_m)
     box_source[np.isnan(direction_deg)] = None
-    shown = vessels[list(_SAID)].assign(
-        direction_deg=direction_deg, direction_source=direction_source, box_source=box_source
-    )
-    said = [{str(k): _plain(v) for k, v in row.items()} for row in shown.astype(object).to_dict("records")]
+    shown = {name: columns[name] for name in _SAID}
+    xy_m = np.stack(utm_xy(lon, lat, epsg), axis=1)
+    corners_m = box_corners_m(lon, lat, epsg, direction_deg, extents_m)
+    points = np.concatenate([xy_m[:, None], corners_m], axis=1)
+    low, high = np.fmin.reduce(points, axis=1), np.fmax.reduce(points, axis=1)
     return PlacedVessels(
-        said=said,
-        xy_m=np.stack(utm_xy(lon, lat, epsg), axis=1),
-        corners_m=box_corners_m(lon, lat, epsg, direction_deg, extents_m),
+        columns={
+            **shown,
+            "direction_deg": direction_deg,
+            "direction_source": direction_source,
+            "box_source": box_source,
+        },
+        xy_m=xy_m,
+        corners_m=corners_m,
+        index=shapely.STRtree(shapely.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1])),
     )
 
 
@@ -128,18 +159,19 @@ def labels_of_chip(
     """
     labels = [_label(target, 0, transform, chip_size_px, is_target=True)]
     mmsi = labels[0]["mmsi"]
-    near = np.flatnonzero(_touches(vessels, transform, chip_size_px))
+    near = vessels.near(transform, chip_size_px)
+    near = near[_touches(vessels, near, transform, chip_size_px)]
     others = [_label(vessels, int(n), transform, chip_size_px, is_target=False) for n in near]
     return labels + sorted((label for label in others if label["mmsi"] != mmsi), key=lambda label: int(label["mmsi"]))
 
 
-def _touches(vessels: PlacedVessels, transform: Transform, chip_size_px: int) -> Any:
-    """Whether the antenna is inside, or the box covers some of the chip; shape (vessels,)."""
-    antenna = in_pixels(vessels.xy_m, transform)
+def _touches(vessels: PlacedVessels, which: npt.NDArray[np.int64], transform: Transform, chip_size_px: int) -> Any:
+    """Whether the antenna is inside, or the box covers some of the chip; shape of `which`."""
+    antenna = in_pixels(vessels.xy_m[which], transform)
     inside = ((antenna >= 0) & (antenna < chip_size_px)).all(axis=1)
-    corners = in_pixels(vessels.corners_m, transform)
+    corners = in_pixels(vessels.corners_m[which], transform)
     boxed = np.isfinite(corners).all(axis=(1, 2))
-    reach = np.zeros(len(vessels), dtype=bool)
+    reach = np.zeros(len(which), dtype=bool)
     if boxed.any():
         chip = shapely.box(0, 0, chip_size_px, chip_size_px)
         # Crossing, not touching at an edge.
@@ -152,7 +184,7 @@ def _label(vessels: PlacedVessels, n: int, transform: Transform, chip_size_px: i
     corners = in_pixels(vessels.corners_m[n], transform)
     boxed = bool(np.isfinite(corners).all())
     known = {
-        **vessels.said[n],
+        **vessels.said(n),
         "is_target": is_target,
         "col": col,
         "row": row,
@@ -190,4 +222,6 @@ def labels_table(chips: pa.Table) -> pa.Table:
 
 def _plain(value: Any) -> Any:
     """None for what is not known: a NaN within a list of structs would stay one in Arrow."""
-    return None if pd.isna(value) else value
+    if pd.isna(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value

@@ -11,9 +11,12 @@ import pandas as pd
 import pytest
 
 from s2chips_core.errors import ArchiveError, MissingAssetError
-from s2chips_core.scenes.search import CountingStacIO, SearchResult, read_pages, search_areas, search_scenes
+from s2chips_core.sandbox.search import with_fields
+from s2chips_core.scenes.item_fields import item_fields
+from s2chips_core.scenes.providers import PROVIDERS
+from s2chips_core.scenes.search import AT_ONCE, CountingStacIO, SearchResult, read_pages, search_areas, search_scenes
 from tests.scenes.samples import item, recorded_items, settings
-from tests.scenes.stac_rig import StacRig, serve
+from tests.scenes.stac_rig import FIELDS, StacRig, serve
 
 AT = datetime(2025, 7, 31, 11, 4, 22, 123_000, tzinfo=UTC)
 NOW = AT + timedelta(days=5)
@@ -289,3 +292,108 @@ def test_an_item_published_while_pages_are_read_is_no_failure() -> None:
         {"features": [{"id": "b"}], "numberMatched": 3},
     ]
     assert [tree["id"] for tree in read_pages("http://x", iter(pages))] == ["a", "b"]
+
+
+L2A = PROVIDERS["earth_search"].collections["sentinel-2-l2a"]
+
+
+def test_a_service_that_knows_fields_is_asked_for_what_is_read(rig: StacRig) -> None:
+    whole = search(rig)
+    rig.conforms_to.append(FIELDS)
+    ignored = search(rig)
+    rig.cut = with_fields
+    cut = search(rig)
+    assert [body.get("fields") for body in rig.searches] == [None, *[{"include": item_fields(L2A)}] * 2]
+    assert cut.scenes == ignored.scenes == whole.scenes
+    assert len(whole.scenes) == 7
+    # These items hold little but what is read; how much real ones shrink `test_item_fields` tells.
+    assert cut.bytes < whole.bytes
+    assert cut.requests == whole.requests
+
+
+@pytest.mark.parametrize("kept", [(), ("geometry",), ("geometry", "assets"), ("properties", "assets")])
+def test_a_service_that_cuts_too_much_off_is_asked_for_whole_items(rig: StacRig, kept: tuple[str, ...]) -> None:
+    """As Earth Search does when only `exclude` is said: of the properties only the time is left."""
+    whole = search(rig)
+    rig.conforms_to.append(FIELDS)
+    rig.cut = lambda tree, _: {key: tree[key] for key in ("id", "collection", *kept)}
+    assert search(rig).scenes == whole.scenes
+    assert ["fields" in body for body in rig.searches] == [False, True, False]
+
+
+def test_items_with_relative_hrefs_are_asked_for_with_their_links(rig: StacRig) -> None:
+    for tree in rig.items:
+        tree["links"] = [{"rel": "self", "href": f"https://archive.invalid/items/{tree['id']}/item.json"}]
+        for asset in tree["assets"].values():
+            asset["href"] = asset["href"].rsplit("/", 1)[-1]
+    rig.conforms_to.append(FIELDS)
+    rig.cut = with_fields
+    red = search(rig).scenes[0].assets["B04"]
+    assert red.href == "https://archive.invalid/items/S2A_30STF_20250731_0_L2A/red.tif"
+
+
+def test_only_scenes_with_more_cloud_are_found(rig: StacRig) -> None:
+    for number, tree in enumerate(rig.items):
+        tree["properties"]["eo:cloud_cover"] = 10.0 * number
+    both = [search(rig, cloud_cover_max=c, cloud_cover_above=a).scenes for c, a in ((30.0, None), (None, 30.0), (None, None))]
+    assert [len(scenes) for scenes in both] == [4, 3, 7]
+    assert rig.searches[1]["query"] == {"eo:cloud_cover": {"gt": 30.0}}
+    # A service that does not know `query` gives them all: they are looked at again here.
+    rig.conforms_to = [name for name in rig.conforms_to if not name.endswith("#query")]
+    assert search(rig, cloud_cover_max=None, cloud_cover_above=30.0).scenes == both[1]
+
+
+def years(rig: StacRig, count: int) -> pd.DataFrame:
+    """Points of so many years, and a scene at each: a search for each."""
+    rig.items[:] = [item(n, datetime=f"{1985 + n}-06-15T11:00:00Z") for n in range(count)]
+    return points(*((-5.0, 36.5, datetime(1985 + n, 6, 15, 12, tzinfo=UTC)) for n in range(count)))
+
+
+def test_some_searches_are_under_way_at_once_and_the_order_does_not_matter(rig: StacRig) -> None:
+    where = years(rig, 14)
+    rig.wait_s = lambda body: 0.3 - 0.02 * int(body["datetime"][2:4]) % 0.3
+    one_way = search(rig, where)
+    assert len(one_way.scenes) == 14
+    assert 1 < rig.most_busy <= AT_ONCE
+    rig.wait_s = lambda body: 0.02 * int(body["datetime"][2:4]) % 0.3
+    other_way = search(rig, where)
+    assert (other_way.scenes, other_way.requests, other_way.bytes) == (one_way.scenes, one_way.requests, one_way.bytes)
+
+
+def test_one_failed_search_of_many_fails_all_and_ends_the_others(rig: StacRig) -> None:
+    where = years(rig, 40)
+
+    def fail_2015(page: dict[str, Any], number: int) -> object:
+        return "<html>" if any("1990" in tree["properties"]["datetime"] for tree in page["features"]) else None
+
+    rig.change_page = fail_2015
+    with pytest.raises(ArchiveError, match="page 1 of a search cannot be read"):
+        search(rig, where)
+    assert len(rig.searches) < 40
+    assert rig.busy == 0
+
+
+def test_what_progress_raises_ends_the_search(rig: StacRig) -> None:
+    where = years(rig, 40)
+
+    def enough(line: object) -> None:
+        if "search 3 of" in str(line):
+            raise TimeoutError(str(line))
+
+    with pytest.raises(TimeoutError, match=r"search 3 of \d+: 3 scenes so far"):
+        search(rig, where, progress=enough)
+    assert len(rig.searches) < 20
+
+
+def test_pages_are_as_large_as_the_items_allow(rig: StacRig) -> None:
+    """The first search tells: 4 MB of small items are more than the 200 that are asked for at first."""
+    rig.items[:] = [item(n // 9, datetime=f"20{10 + n // 450}-06-15T11:00:00Z") | {"id": f"item {n}"} for n in range(900)]
+    where = points(*((-5.0, 36.5, datetime(year, 6, 15, 12, tzinfo=UTC)) for year in (2010, 2011)))
+    assert len(search(rig, where).scenes) == 900
+    assert [body["limit"] for body in rig.searches] == [200, 1000]
+    assert rig.pages == [200, 200, 50, 450]
+    for tree in rig.items:
+        tree["properties"]["padding"] = "x" * 20_000
+    rig.pages.clear()
+    assert len(search(rig, where).scenes) == 900
+    assert rig.pages == [200, 200, 50] * 2
