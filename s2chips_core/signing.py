@@ -65,7 +65,7 @@ class SasSigner:
         return href if container is None else f"{without_query(href)}?{self._token(container)}"
 
     def renew(self, href: str) -> bool:
-        """Forget the token of the href's container, unless it has just been renewed; False when the very first is refused."""
+        """Forget the token of the href's container, unless it is new by now; False when the very first was refused."""
         container = self._container(href)
         with self._lock:
             return container is not None and self._tokens.reject(container, self._now())
@@ -153,7 +153,7 @@ class S3Signer:
         return known
 
     def renew(self, href: str) -> bool:
-        """Forget the signature, unless it has just been renewed; False when the very first is refused: the keys are wrong."""
+        """Forget the signature, unless it is new by now; False when the very first was refused: the keys are wrong."""
         with self._lock:
             return self.signs(href) and self._signed.reject(href, self._now())
 

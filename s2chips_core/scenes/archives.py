@@ -29,7 +29,7 @@ from s2chips_core.scenes.matching import preference
 from s2chips_core.scenes.providers import PROVIDERS, collection_profile
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.scenes.search import SearchResult, search_scenes
-from s2chips_core.scenes.sensing_time import Refused, read_beginning
+from s2chips_core.scenes.sensing_time import read_beginning
 from s2chips_core.sections import LOOPBACK, ProviderName, Stac
 from s2chips_core.signing import S3Signer, SasSigner, SignersByHref, missing_keys
 
@@ -97,6 +97,7 @@ def search_archives(
     now: datetime,
     cloud_cover_max: float | None,
     left: Left,
+    cloud_cover_above: float | None = None,
     progress: Callable[[object], None] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> SearchResult:
@@ -105,7 +106,7 @@ def search_archives(
     A scene that an earlier provider has is not taken from a later one.
 
     Args:
-        points, settings, now, cloud_cover_max, progress: as for `search_scenes`.
+        points, settings, now, cloud_cover_max, cloud_cover_above, progress: as for `search_scenes`.
         left: asked between two providers.
         environment: holds the keys; none: this process's.
 
@@ -115,29 +116,32 @@ def search_archives(
     """
     check_archives(settings.stac, environment)
     scenes: list[Scene] = []
-    skipped: list[Refused] = []
-    requests = 0
+    results: list[SearchResult] = []
     with contextlib.closing(open_fetcher(settings.stac, environment)) as fetcher:
-        for number, name in enumerate(settings.stac.providers):
-            asked = points[left(scenes)] if number else points
-            if asked.empty and number:
+        for name in settings.stac.providers:
+            asked = points[left(scenes)] if results else points
+            if results and asked.empty:
                 break
             found = search_scenes(
                 asked,
                 settings=_of(settings, name),
                 now=now,
                 cloud_cover_max=cloud_cover_max,
+                cloud_cover_above=cloud_cover_above,
                 progress=progress,
                 fetch_metadata=lambda href: read_beginning(href, fetcher),
             )
             had = {same_scene_key(scene) for scene in scenes} - {None}
             scenes += [scene for scene in found.scenes if same_scene_key(scene) not in had]
-            skipped += found.skipped
-            requests += found.requests
-            if number:
+            if results:
                 log.info("%s was asked for %d of %d points", name, len(asked), len(points))
-    scenes.sort(key=lambda scene: (scene.datetime, scene.scene_id))
-    return SearchResult(scenes=scenes, requests=requests, skipped=skipped)
+            results.append(found)
+    return SearchResult(
+        scenes=sorted(scenes, key=lambda scene: (scene.datetime, scene.scene_id)),
+        requests=sum(found.requests for found in results),
+        bytes=sum(found.bytes for found in results),
+        skipped=[refused for found in results for refused in found.skipped],
+    )
 
 
 def find_elsewhere(
@@ -235,9 +239,7 @@ def choose_same(scene: Scene, others: Sequence[Scene]) -> Scene | None:
     if not same:
         return None
     rank = preference(same)
-    best = min(
-        range(len(same)), key=lambda n: (same[n].processing_baseline != scene.processing_baseline, int(rank[n]))
-    )
+    best = min(range(len(same)), key=lambda n: (same[n].processing_baseline != scene.processing_baseline, int(rank[n])))
     return dataclasses.replace(same[best], datetime=scene.datetime)
 
 

@@ -19,10 +19,10 @@ from s2chips_core.scenes.sensing_time import read_beginning
 
 
 def observe_scenes(settings: Settings, now: datetime, progress: Callable[[object], None] | None = None) -> Observe:
-    """The function that asks the archive of `settings.stac` (of a list the first) for `overpasses.planning`: scenes of any cloud.
+    """The function that asks the archive of `settings.stac` for `overpasses.planning`: scenes of any cloud.
 
     Args:
-        settings: `stac` names the archive.
+        settings: `stac` names the archive; of a list the first is asked, all have the same acquisitions.
         now: aware UTC; nothing is looked for later than this.
         progress: told what has been asked.
 

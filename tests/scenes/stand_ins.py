@@ -26,8 +26,8 @@ import rasterio
 import shapely
 from rasterio.windows import Window
 
-from s2chips_core.sandbox import passes
 from s2chips_core.overpasses.tile_grid import tile_corner
+from s2chips_core.sandbox import passes
 from tests.chips.rasters import make_cog, make_jp2
 from tests.scenes.samples import square
 from tests.scenes.stac_rig import StacRig

@@ -2,10 +2,8 @@
 
 import contextlib
 import dataclasses
-import logging
-import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from s2chips_core import layout, tables
 from s2chips_core.chips.chip import Chip, CutRequest
 from s2chips_core.chips.cutting import cut_scene
 from s2chips_core.config import Settings, parse_settings
@@ -23,7 +20,6 @@ from s2chips_core.scenes.scene import Scene
 from tests.scenes.samples import scene
 from tests.scenes.stand_ins import (
     KEYS,
-    OVER,
     PRODUCT,
     SENSED,
     TILE,
@@ -140,3 +136,119 @@ def test_a_chip_is_the_same_from_each(archives: Archives, world: World) -> None:
             assert (other.transform, other.epsg, other.bands) == (first.transform, first.epsg, first.bands)
             assert other.numbers == first.numbers
             np.testing.assert_array_equal(other.reflectance, first.reflectance)
+
+
+def test_only_digital_numbers_that_the_offset_makes_negative_differ(archives: Archives, world: World) -> None:
+    """An archive that takes the offset off has to put something for DN of 1 to 1000: as 0 it would be no data."""
+    for band in ("B02", "B03", "B04", "B08", "B11", "B12"):
+        carried, free = world.with_offset[band].astype(int), world.without[band].astype(int)
+        # The embedded archive puts 1, the smallest valid number; then both are 0.0001 here, and nothing is lost.
+        np.testing.assert_array_equal(free, np.where(carried == 0, 0, np.maximum(carried - 1000, 1)))
+    assert (world.with_offset["B08"] <= 1000).any()
+
+
+def test_the_list_is_asked_in_order_and_only_for_what_is_left(archives: Archives, world: World) -> None:
+    settings = archives.settings("planetary_computer", "earth_search", "cdse")
+    points = points_of(world.water(4))
+    asked: list[int] = []
+
+    def left(scenes: list[Scene]) -> Any:
+        asked.append(len(scenes))
+        return np.array([False, True, False, True]) if not scenes else np.zeros(4, bool)
+
+    archives.planetary_computer.rig.items, kept = [], archives.planetary_computer.rig.items
+    try:
+        found = search_archives(points, settings=settings, now=NOW, cloud_cover_max=30, left=left)
+    finally:
+        archives.planetary_computer.rig.items = kept
+    assert [one.provider for one in found.scenes] == ["earth_search"]
+    assert asked == [0, 1]
+    assert archives.cdse.asked == []
+    # With the scene at hand nobody else is asked.
+    archives.earth_search.asked.clear()
+    found = search_archives(
+        points, settings=settings, now=NOW, cloud_cover_max=30, left=lambda scenes: np.full(4, not scenes)
+    )
+    assert [one.provider for one in found.scenes] == ["planetary_computer"]
+    assert archives.earth_search.asked == []
+
+
+def test_a_scene_that_an_earlier_archive_has_is_not_taken_twice(archives: Archives, world: World) -> None:
+    found = search_archives(
+        points_of(world.water(2)),
+        settings=archives.settings("earth_search", "cdse"),
+        now=NOW,
+        cloud_cover_max=30,
+        left=lambda scenes: np.ones(2, bool),
+    )
+    assert [one.provider for one in found.scenes] == ["earth_search"]
+    assert archives.cdse.count("/search") == 1
+
+
+def match_of(one: Scene, target: str, lon: float, lat: float) -> dict[str, Any]:
+    told = {
+        name: getattr(one, name) for name in ("scene_id", "provider", "collection", "processing_baseline", "cloud_cover")
+    }
+    return {**told, "target_id": target, "scene": one.to_json(), "lon": lon, "lat": lat, "detail": "Matched."}
+
+
+def test_a_scene_with_missing_files_is_found_at_the_next_archive(archives: Archives, world: World) -> None:
+    first = scene_at(archives, "earth_search", world)
+    places = world.water(3)
+    matches = [match_of(first, f"t{n}", lon, lat) for n, (lon, lat) in enumerate(places)]
+    missing = {"t0": "B03.tif: the server answered 404", "t2": "SCL.tif: the server answered 404"}
+    settings = archives.settings("earth_search", "cdse", "planetary_computer")
+    moved = find_elsewhere(missing, matches, settings=settings, now=NOW)
+    assert set(moved) == {"t0", "t2"}
+    assert archives.planetary_computer.asked == []
+    assert (moved["t0"]["provider"], moved["t0"]["scene_id"]) == ("cdse", PRODUCT)
+    assert moved["t2"]["detail"] == (
+        f"Matched. Taken from cdse as {PRODUCT}, because files of earth_search are missing: SCL.tif: the server answered 404"
+    )
+    other = Scene.from_json(moved["t0"]["scene"])
+    assert (other.datetime, other.mgrs_tile, other.datatake_id) == (first.datetime, first.mgrs_tile, first.datatake_id)
+    # Gone there too: the one after; and behind the last there is nobody.
+    again = find_elsewhere({"t0": "gone"}, [moved["t0"]], settings=settings, now=NOW)
+    assert again["t0"]["provider"] == "planetary_computer"
+    assert find_elsewhere({"t0": "gone"}, [again["t0"]], settings=settings, now=NOW) == {}
+
+
+def test_the_same_scene_is_of_the_same_satellite_datatake_tile_and_time() -> None:
+    one = scene(datatake_id="GS2A_20250731T103031_052780", processing_baseline="05.11")
+    older = dataclasses.replace(one, scene_id="older", processing_baseline="05.00")
+    newer = dataclasses.replace(one, scene_id="newer", processing_baseline="05.12")
+    assert choose_same(one, [newer, older]) is newer
+    assert choose_same(one, [newer, one, older]) == one
+    # Without its orbit number, as the product's name tells it; rounded to a second less.
+    told = dataclasses.replace(older, datatake_id="GS2A_20250731T103031", datetime=one.datetime.replace(microsecond=0))
+    assert choose_same(one, [told]) == dataclasses.replace(told, datetime=one.datetime)
+    for other in (
+        dataclasses.replace(one, mgrs_tile="32VPJ"),
+        dataclasses.replace(one, datatake_id="GS2B_20250731T103031_052780"),
+        dataclasses.replace(one, datatake_id="GS2A_20250731T103032_052780"),
+        dataclasses.replace(one, datatake_id=None),
+        dataclasses.replace(one, datetime=one.datetime + timedelta(seconds=14)),
+    ):
+        assert choose_same(one, [other]) is None
+    assert choose_same(dataclasses.replace(one, datatake_id=None), [dataclasses.replace(one, datatake_id=None)]) is None
+
+
+def test_without_keys_nothing_is_asked_and_the_variables_are_named(
+    archives: Archives, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = archives.settings("earth_search", "cdse")
+    with pytest.raises(ConfigError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: got 'nothing'"):
+        check_archives(settings.stac, {})
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(ConfigError, match="environment: AWS_SECRET_ACCESS_KEY: ") as caught:
+        search_archives(points_of(world.water(1)), settings=settings, now=NOW, cloud_cover_max=30, left=nobody)
+    assert KEYS["AWS_ACCESS_KEY_ID"] not in str(caught.value)
+    assert archives.earth_search.asked == []
+
+
+def test_a_collection_that_one_of_the_list_does_not_have_is_refused(archives: Archives) -> None:
+    settings = archives.settings("earth_search", "cdse")
+    stac = settings.stac.model_copy(update={"collection": "sentinel-2-c1-l2a"})
+    with pytest.raises(ConfigError, match="a Sentinel-2 L2A collection of cdse: sentinel-2-l2a"):
+        check_archives(stac, KEYS)
+    check_archives(stac.model_copy(update={"collection": {"earth_search": "sentinel-2-c1-l2a"}}), KEYS)
