@@ -101,11 +101,15 @@ def cut_world(archive: Path) -> World:
             pixels: np.ndarray = dataset.read(1, window=whole)
             return pixels
 
+    without = {band: read("S2B_30STE_20251012_0_L2A", band) for band in BANDS}
+    with_offset = {band: read("S2B_T30STE_20251012T111541_L2A", band) for band in BANDS}
+    for band, share in (("B08", 0.02), ("B11", 0.003)):
+        # Reflectances of 0 and below, as dark water has them: with the offset they can be told, without they are the least.
+        dark = np.random.default_rng(5).random(without[band].shape) < share
+        with_offset[band][dark] = np.random.default_rng(6).integers(900, 1001, int(dark.sum()))
+        without[band][dark] = 1
     return World(
-        ulx_m=ulx_m + COL_OFF * 10.0,
-        uly_m=uly_m - ROW_OFF * 10.0,
-        without={band: read("S2B_30STE_20251012_0_L2A", band) for band in BANDS},
-        with_offset={band: read("S2B_T30STE_20251012T111541_L2A", band) for band in BANDS},
+        ulx_m=ulx_m + COL_OFF * 10.0, uly_m=uly_m - ROW_OFF * 10.0, without=without, with_offset=with_offset
     )
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import ndimage
 
 from s2chips_core.chips.chip import Chip, CutRequest
 from s2chips_core.chips.cutting import cut_scene
 from s2chips_core.config import Settings, parse_settings
 from s2chips_core.errors import ConfigError
 from s2chips_core.scenes.archives import check_archives, choose_same, find_elsewhere, open_fetcher, search_archives
+from s2chips_core.scenes.radiometry import to_reflectance
 from s2chips_core.scenes.scene import Scene
 from tests.scenes.samples import scene
 from tests.scenes.stand_ins import (
@@ -126,6 +128,9 @@ def cut_at(archives: Archives, name: str, world: World, **sections: Any) -> dict
 
 
 def test_a_chip_is_the_same_from_each(archives: Archives, world: World) -> None:
+    assert all((world.with_offset[band] <= 1000).any() for band in ("B08", "B11"))
+    dark = np.isin(world.with_offset["B11"], np.arange(1, 1001))
+    near_dark = ndimage.binary_dilation(dark, np.ones((5, 5))).repeat(2, axis=0).repeat(2, axis=1)
     chips = {name: cut_at(archives, name, world) for name in PROVIDERS}
     assert {chip.boa_offset_dn for chip in chips["earth_search"].values()} == {0}
     assert {(c.boa_offset_dn, c.boa_offset_source) for c in chips["planetary_computer"].values()} == {(-1000, "baseline")}
@@ -135,16 +140,30 @@ def test_a_chip_is_the_same_from_each(archives: Archives, world: World) -> None:
             other = chips[name][target]
             assert (other.transform, other.epsg, other.bands) == (first.transform, first.epsg, first.bands)
             assert other.numbers == first.numbers
-            np.testing.assert_array_equal(other.reflectance, first.reflectance)
+            # Of the 20 m bands where no pixel of the kernel lost its sign with the offset; of the others everywhere.
+            differs = other.reflectance != first.reflectance
+            swir = [band in ("B11", "B12") for band in first.bands]
+            assert not differs[~np.array(swir)].any()
+            row, col = round((world.uly_m - first.transform[5]) / 10), round((first.transform[2] - world.ulx_m) / 10)
+            clear = ~near_dark[row : row + 256, col : col + 256]
+            assert not differs[:, clear].any()
+            assert clear.mean() > 0.8
+            np.testing.assert_array_equal(other.reflectance == 0, first.reflectance == 0)
+    for name in PROVIDERS[2:]:
+        for target, other in chips[name].items():
+            np.testing.assert_array_equal(other.reflectance, chips["planetary_computer"][target].reflectance)
 
 
-def test_only_digital_numbers_that_the_offset_makes_negative_differ(archives: Archives, world: World) -> None:
-    """An archive that takes the offset off has to put something for DN of 1 to 1000: as 0 it would be no data."""
-    for band in ("B02", "B03", "B04", "B08", "B11", "B12"):
-        carried, free = world.with_offset[band].astype(int), world.without[band].astype(int)
-        # The embedded archive puts 1, the smallest valid number; then both are 0.0001 here, and nothing is lost.
-        np.testing.assert_array_equal(free, np.where(carried == 0, 0, np.maximum(carried - 1000, 1)))
-    assert (world.with_offset["B08"] <= 1000).any()
+def test_what_differs_where_an_archive_takes_the_offset_off() -> None:
+    """It has to put something for DN of 1 to 1000, reflectances of 0 and below: 0 would be no data."""
+    carried = np.arange(65536).astype(np.uint16)
+    here = to_reflectance(carried, -1000)
+    taken_off = np.where(carried == 0, 0, np.maximum(carried.astype(int) - 1000, 1)).astype(np.uint16)
+    np.testing.assert_array_equal(to_reflectance(taken_off, 0), here)
+    to_zero = np.maximum(carried.astype(int) - 1000, 0).astype(np.uint16)
+    differ = np.flatnonzero(to_reflectance(to_zero, 0) != here)
+    np.testing.assert_array_equal(differ, np.arange(1, 1001))
+    assert set(here[differ]) == {np.float32(0.0001)}
 
 
 def test_the_list_is_asked_in_order_and_only_for_what_is_left(archives: Archives, world: World) -> None:
@@ -186,9 +205,8 @@ def test_a_scene_that_an_earlier_archive_has_is_not_taken_twice(archives: Archiv
 
 
 def match_of(one: Scene, target: str, lon: float, lat: float) -> dict[str, Any]:
-    told = {
-        name: getattr(one, name) for name in ("scene_id", "provider", "collection", "processing_baseline", "cloud_cover")
-    }
+    names = ("scene_id", "provider", "collection", "processing_baseline", "cloud_cover")
+    told = {name: getattr(one, name) for name in names}
     return {**told, "target_id": target, "scene": one.to_json(), "lon": lon, "lat": lat, "detail": "Matched."}
 
 
@@ -217,7 +235,7 @@ def test_the_same_scene_is_of_the_same_satellite_datatake_tile_and_time() -> Non
     one = scene(datatake_id="GS2A_20250731T103031_052780", processing_baseline="05.11")
     older = dataclasses.replace(one, scene_id="older", processing_baseline="05.00")
     newer = dataclasses.replace(one, scene_id="newer", processing_baseline="05.12")
-    assert choose_same(one, [newer, older]) is newer
+    assert choose_same(one, [newer, older]) == newer
     assert choose_same(one, [newer, one, older]) == one
     # Without its orbit number, as the product's name tells it; rounded to a second less.
     told = dataclasses.replace(older, datatake_id="GS2A_20250731T103031", datetime=one.datetime.replace(microsecond=0))
