@@ -10,6 +10,9 @@ import yaml
 
 from s2chips_core.sandbox.server import Served
 from s2chips_dagster.runs import Runs
+from tests.archive_fixtures import archives, filled_archives, world
+
+__all__ = ["archives", "filled_archives", "make_runs", "world"]
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -27,7 +30,7 @@ def make_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRuns:
 
     def make(served: Served, *, now: str, name: str = "dataset", template: str = "demo.yaml", **sections: Any) -> Runs:
         tree = yaml.safe_load((REPOSITORY / "config" / template).read_text())
-        sections.setdefault("stac", {}).update(endpoint=served.stac_url, allowed_hosts=[served.host])
+        sections["stac"] = {"endpoint": served.stac_url, "allowed_hosts": [served.host], **sections.get("stac", {})}
         sections.setdefault("storage", {}).update(dataset_root=str(tmp_path / name))
         for section, values in sections.items():
             tree[section] = {**tree.get(section, {}), **values}

@@ -108,9 +108,7 @@ def cut_world(archive: Path) -> World:
         dark = np.random.default_rng(5).random(without[band].shape) < share
         with_offset[band][dark] = np.random.default_rng(6).integers(900, 1001, int(dark.sum()))
         without[band][dark] = 1
-    return World(
-        ulx_m=ulx_m + COL_OFF * 10.0, uly_m=uly_m - ROW_OFF * 10.0, without=without, with_offset=with_offset
-    )
+    return World(ulx_m=ulx_m + COL_OFF * 10.0, uly_m=uly_m - ROW_OFF * 10.0, without=without, with_offset=with_offset)
 
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -127,6 +125,8 @@ class StandIn:
         """Path and status of every request, the catalogue's too."""
         self.gone: set[str] = set()
         """Parts of paths of files that answer 404."""
+        self.before_answer: Callable[[str], object] = lambda path: None
+        """Told the path of every request before it is answered."""
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.host = ""
         self.lock = threading.Lock()
@@ -151,6 +151,7 @@ class StandIn:
     def answer(self, method: str, target: str, headers: Any, body: bytes) -> Answer:
         """One request."""
         path, _, raw_query = target.partition("?")
+        self.before_answer(path)
         if path.rstrip("/") == "/api/stac/v1":
             return 200, {"Content-Type": "application/json"}, json.dumps(self.rig.landing()).encode()
         if path.startswith("/api/stac/v1/collections/"):

@@ -2,9 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,77 +12,15 @@ from scipy import ndimage
 
 from s2chips_core.chips.chip import Chip, CutRequest
 from s2chips_core.chips.cutting import cut_scene
-from s2chips_core.config import Settings, parse_settings
 from s2chips_core.errors import ConfigError
 from s2chips_core.scenes.archives import check_archives, choose_same, find_elsewhere, open_fetcher, search_archives
 from s2chips_core.scenes.radiometry import to_reflectance
 from s2chips_core.scenes.scene import Scene
+from tests.archive_fixtures import PROVIDERS, Archives
 from tests.scenes.samples import scene
-from tests.scenes.stand_ins import (
-    KEYS,
-    PRODUCT,
-    SENSED,
-    TILE,
-    Cdse,
-    PlanetaryComputer,
-    StandIn,
-    World,
-    cut_world,
-    fill_cdse,
-    fill_earth_search,
-    fill_planetary_computer,
-    serve_stand_in,
-)
+from tests.scenes.stand_ins import KEYS, PRODUCT, SENSED, TILE, World
 
 NOW = SENSED + timedelta(days=5)
-PROVIDERS = ("earth_search", "planetary_computer", "cdse")
-
-
-@pytest.fixture(scope="module")
-def world(sandbox_archive: Path) -> World:
-    return cut_world(sandbox_archive)
-
-
-@dataclasses.dataclass
-class Archives:
-    """The three stand-ins."""
-
-    earth_search: StandIn
-    planetary_computer: PlanetaryComputer
-    cdse: Cdse
-
-    def settings(self, *providers: str, **sections: dict[str, Any]) -> Settings:
-        stac = {
-            "provider": list(providers),
-            "endpoint": {name: getattr(self, name).endpoint for name in PROVIDERS},
-            "s3_endpoint": f"http://{self.cdse.host}",
-            "allowed_hosts": [self.earth_search.host, self.planetary_computer.host, "s3://eodata"],
-        }
-        tree = {"satellite_tracking": {"tiles": [TILE]}, "stac": stac, "tiling": {"include_swir": True}}
-        return parse_settings({**tree, **sections}, "test")
-
-
-@pytest.fixture(scope="module")
-def filled(world: World, sandbox_archive: Path, shared_data: Path) -> Iterator[Archives]:
-    made = Archives(StandIn(), PlanetaryComputer(), Cdse())
-    with contextlib.ExitStack() as stack:
-        for one in (made.earth_search, made.planetary_computer, made.cdse):
-            stack.enter_context(serve_stand_in(one))
-        fill_earth_search(made.earth_search, world, sandbox_archive)
-        fill_planetary_computer(made.planetary_computer, world, shared_data / "stac")
-        fill_cdse(made.cdse, world, shared_data / "stac")
-        yield made
-
-
-@pytest.fixture
-def archives(filled: Archives, monkeypatch: pytest.MonkeyPatch) -> Archives:
-    """As good as new, and the keys in the environment."""
-    for one in (filled.earth_search, filled.planetary_computer, filled.cdse):
-        one.asked.clear()
-        one.gone = set()
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    return filled
 
 
 def points_of(places: list[tuple[float, float]]) -> pd.DataFrame:
