@@ -1,6 +1,7 @@
 """Chipping one source of a day, for the asset and for the job that takes a file: the same call, the same metadata."""
 
 import contextlib
+import functools
 import math
 import threading
 from collections.abc import Callable
@@ -34,9 +35,9 @@ def chips_of_source(
     """Cut and commit; when the run is cancelled, threads are told to stop before the interruption goes on."""
     from s2chips_core.index.day import chip_day, write_day_tables
     from s2chips_core.index.geojson import write_daily_geojson
-    from s2chips_core.scenes.archives import open_fetcher
+    from s2chips_core.scenes.archives import find_elsewhere, open_fetcher
 
-    stop = threading.Event()
+    stop, several = threading.Event(), len(settings.stac.providers) > 1
     # Waiting on `stop`, not sleeping: a reader that backs off wakes up when the run is cancelled.
     with contextlib.closing(open_fetcher(settings.stac, sleep=stop.wait)) as fetcher:
         try:
@@ -50,6 +51,7 @@ def chips_of_source(
                 software_version=__version__,
                 stop=stop,
                 progress=progress,
+                elsewhere=functools.partial(find_elsewhere, settings=settings, now=clock()) if several else None,
             )
         finally:
             stop.set()
