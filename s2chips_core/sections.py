@@ -247,7 +247,7 @@ class Stac(Section):
     )
     s3_endpoint: str = Field(
         "https://eodata.dataspace.copernicus.eu",
-        pattern=r"^https?://[^/?#]+/?$",
+        pattern=r"^https?://[^/?#@]+/?$",
         description="S3 service that CDSE's files (s3://eodata) are asked of, with AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY of the environment.",
     )

@@ -28,7 +28,9 @@ def make_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRuns:
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.delenv("S2CHIPS_DATASET_ROOT", raising=False)
 
-    def make(served: Served | None, *, now: str, name: str = "dataset", template: str = "demo.yaml", **sections: Any) -> Runs:
+    def make(
+        served: Served | None, *, now: str, name: str = "dataset", template: str = "demo.yaml", **sections: Any
+    ) -> Runs:
         tree = yaml.safe_load((REPOSITORY / "config" / template).read_text())
         if served is not None:
             sections.setdefault("stac", {}).update(endpoint=served.stac_url, allowed_hosts=[served.host])

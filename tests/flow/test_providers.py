@@ -1,6 +1,7 @@
 """Whole days from Planetary Computer and CDSE, from a list of archives, with tokens that end and files that are gone."""
 
 import base64
+import contextlib
 import logging
 import urllib.parse
 from datetime import timedelta
@@ -12,10 +13,12 @@ import pandas as pd
 import pytest
 import rasterio
 
-from s2chips_core import layout, tables
+from s2chips_core import __version__, layout, tables
+from s2chips_core.config import load_settings
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.records import INDEX_SCHEMA
-from s2chips_core.sandbox.server import Served
+from s2chips_core.index.recut import recut
+from s2chips_core.scenes.archives import open_fetcher
 from s2chips_dagster.runs import Runs
 from tests.archive_fixtures import PROVIDERS, Archives
 from tests.flow.conftest import MakeRuns
@@ -28,9 +31,7 @@ NOW = (SENSED + timedelta(days=5)).isoformat()
 @pytest.fixture
 def file(world: World, tmp_path: Path) -> Path:
     """Five ships where the scene has water, at the time when it was sensed."""
-    rows = [
-        f"24466{n:04d},{lat:.6f},{lon:.6f},{SENSED.isoformat()}" for n, (lon, lat) in enumerate(world.water(5, seed=2))
-    ]
+    rows = [f"24466{n:04d},{lat:.6f},{lon:.6f},{SENSED.isoformat()}" for n, (lon, lat) in enumerate(world.water(5, seed=2))]
     path = tmp_path / "ships.csv"
     path.write_text("\n".join(["mmsi,lat,lon,overpass_time", *rows]))
     return path
@@ -91,6 +92,17 @@ def test_a_day_is_the_same_from_each_archive_and_says_where_it_came_from(
             assert list(transform) == list(first.loc[first["path"] == other, "transform"].iloc[0])
             # The four bands of 10 m: the offset's clipping is below the smallest reflectance.
             np.testing.assert_array_equal(pixels_of(runs[name], path)[:4], pixels_of(runs["earth_search"], other)[:4])
+    for name, one in runs.items():
+        settings = load_settings(tmp_path / f"{name}.yaml", {})
+        with contextlib.closing(open_fetcher(settings.stac)) as fetcher:
+            again = recut(
+                rows[name]["chip_id"][0],
+                settings=settings,
+                storage=one.storage,
+                fetcher=fetcher,
+                software_version=__version__,
+            )
+        assert again.verdict == "identical", again
     assert_no_secret(tmp_path, caplog.text)
 
 
