@@ -1,8 +1,8 @@
 """Where the tiles of a JPEG 2000 file lie, as far as its main header tells.
 
 Here: boxes up to the code stream, its SIZ and TLM segments, pure. Decoding is GDAL's; this only tells which bytes it will
-want, so that they are fetched at once. ISO/IEC 15444-1 (ITU-T T.800), annexes A and I. ESA writes TLM since 2025; of older
-files nothing is known before their tile-parts are walked, one after the other.
+want, so that they are fetched at once. ISO/IEC 15444-1 (ITU-T T.800), annexes A and I. ESA's recent
+files have TLM; of older ones nothing is known before their tile-parts are walked, one after the other.
 """
 
 import dataclasses
