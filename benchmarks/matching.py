@@ -101,17 +101,17 @@ def measure(ships: int, *, reported: bool) -> dict[str, Any]:
         "match",
         lambda: match_targets(targets, fixes, clear, scenes, settings=settings, now=NOW),
     )
-    timed(cpu_s, "write matches", lambda: parquet_bytes(conform(matches, MATCH_SCHEMA, "matches")))
     peak_of_match_mb = peak_mb()
-    matched = matches[matches["status"] == MatchStatus.MATCHED]
-    rows = conform(matches, MATCH_SCHEMA, "matches").to_pylist()
-    del matches
+    table = conform(matches, MATCH_SCHEMA, "matches")
+    timed(cpu_s, "write matches", lambda: parquet_bytes(table))
+    rows = table.to_pylist()
+    matched = [row for row in rows if row["status"] == MatchStatus.MATCHED]
     with tempfile.TemporaryDirectory() as folder:
         storage = LocalStorage(Path(folder))
         # What `ais.snapshots` writes, without the Excel file.
         write_table(storage, layout.ais_snapshot(LAST.day, "30STF", "parquet"), fixes, FIX_SCHEMA)
         vessels = timed(cpu_s, "vessels", lambda: read_vessels(storage, LAST.day, source_id, rows, settings))
-    timed(cpu_s, "labels", lambda: label_all([row for row in rows if row["status"] == MatchStatus.MATCHED], vessels))
+    timed(cpu_s, "labels", lambda: label_all(matched, vessels))
     return {
         "cpu_s": cpu_s,
         "peak_match_mb": peak_of_match_mb,

@@ -36,7 +36,8 @@ from s2chips_core.overpasses.spans import day_span, overlap
 from s2chips_core.overpasses.tile_grid import tile_area
 from s2chips_core.scenes.archives import open_fetcher
 from s2chips_core.scenes.providers import provider_of
-from s2chips_core.scenes.search import CountingStacIO, open_client, search_areas
+from s2chips_core.scenes.search import search_areas
+from s2chips_core.scenes.search_pages import CountingStacIO, open_client
 from s2chips_core.scenes.sensing_time import read_beginning
 from s2chips_core.sections import ProviderName
 from s2chips_core.signing import ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE, missing_keys

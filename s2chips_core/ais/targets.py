@@ -62,6 +62,8 @@ def ship_mmsi_problem(mmsi: int) -> str | None:
     >>> ship_mmsi_problem(2190064)
     'mmsi 002190064 is a base station on the coast, not a ship'
     """
+    if 201_000_000 <= mmsi <= 775_999_999:
+        return None
     text = f"{mmsi:09d}"
     for prefix, what in (
         ("00", "a base station on the coast"),
@@ -76,14 +78,12 @@ def ship_mmsi_problem(mmsi: int) -> str | None:
     ):
         if 0 < mmsi < 10**9 and text.startswith(prefix) and len(str(mmsi)) >= 7:
             return f"mmsi {text} is {what}, not a ship"
-    if len(text) != 9 or not 201 <= int(text[:3]) <= 775:
-        return f"mmsi {mmsi} is no ship's number: expected nine digits that begin with a country's 201 to 775"
-    return None
+    return f"mmsi {mmsi} is no ship's number: expected nine digits that begin with a country's 201 to 775"
 
 
 def is_ship_mmsi(mmsi: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Where `ship_mmsi_problem` finds none, for many numbers at once."""
-    of_ship: npt.NDArray[np.bool_] = (mmsi >= 201_000_000) & (mmsi < 776_000_000)
+    of_ship: npt.NDArray[np.bool_] = (mmsi >= 201_000_000) & (mmsi <= 775_999_999)
     return of_ship
 
 

@@ -69,6 +69,7 @@ OF_CHIP = ("chip_id", "source_id", "scene_datetime", "path", "split")
 """What all labels of a chip share: columns of its index row."""
 LABEL = pa.struct([pa.field(f.name, f.type) for f in LABEL_SCHEMA if f.name not in OF_CHIP])
 """A label within an index row."""
+_NAMES = tuple(field.name for field in LABEL)
 LABELS = pa.field("labels", pa.list_(LABEL), nullable=False)
 """The column of the index parts: the target first, then the others by MMSI."""
 _SAID = tuple(name for name in VESSEL_COLUMNS if name in LABEL_SCHEMA.names)
@@ -92,8 +93,9 @@ class PlacedVessels:
         return len(self.xy_m)
 
     def said(self, n: int) -> dict[str, Any]:
-        """Of one vessel, in plain values."""
-        return {name: _plain(column[n]) for name, column in self.columns.items()}
+        """Of one vessel, in plain values: None for what is not known, for a NaN in a list of structs stays one in Arrow."""
+        values = {name: column.item(n) for name, column in self.columns.items()}
+        return {name: value if value == value else None for name, value in values.items()}
 
     def near(self, transform: Transform, chip_size_px: int) -> npt.NDArray[np.int64]:
         """Vessels whose rectangle touches a chip, by number."""
@@ -104,21 +106,18 @@ class PlacedVessels:
 
 def place_vessels(vessels: pd.DataFrame, epsg: int) -> PlacedVessels:
     """Vessels (`VESSEL_COLUMNS`) on a grid, with their hulls."""
-    columns = {name: vessels[name].to_numpy() for name in VESSEL_COLUMNS}
-    return _place({n: c if c.dtype == np.float64 else c.astype(object) for n, c in columns.items()}, epsg)
+    return _place({name: _plain(vessels[name].to_numpy()) for name in VESSEL_COLUMNS}, epsg)
 
 
 def place_vessel(vessel: Mapping[str, Any], epsg: int) -> PlacedVessels:
     """The same for one vessel, which has a value for each of `VESSEL_COLUMNS`."""
-    return _place({name: np.array([vessel[name]], dtype=object) for name in VESSEL_COLUMNS}, epsg)
+    plain = {name: None if pd.isna(vessel[name]) else vessel[name] for name in VESSEL_COLUMNS}
+    return _place({name: np.array([value], dtype=object) for name, value in plain.items()}, epsg)
 
 
 def _place(columns: Mapping[str, npt.NDArray[Any]], epsg: int) -> PlacedVessels:
     def numbers(name: str) -> Floats:
-        column = columns[name]
-        if column.dtype == object:
-            column = np.array([np.nan if pd.isna(value) else value for value in column], dtype=np.float64)
-        return column
+        return columns[name].astype(np.float64)
 
     lon, lat = numbers("lon"), numbers("lat")
     direction_deg, direction_source = choose_direction(numbers("heading_deg"), numbers("cog_deg"), numbers("sog_kn"))
@@ -192,7 +191,7 @@ def _label(vessels: PlacedVessels, n: int, transform: Transform, chip_size_px: i
         "truncated": boxed and bool(((corners < 0) | (corners > chip_size_px)).any()),
     }
     # In the order of the schema, as a part gives them back: else the sidecar would not be the same text.
-    return {field.name: known[field.name] for field in LABEL}
+    return {name: known[name] for name in _NAMES}
 
 
 def confirm(reflectance: Reflectance, bands: Sequence[str], labels: Sequence[Mapping[str, Any]]) -> Confirmation:
@@ -220,8 +219,10 @@ def labels_table(chips: pa.Table) -> pa.Table:
     return pa.table(columns, names=LABEL_SCHEMA.names).cast(LABEL_SCHEMA)
 
 
-def _plain(value: Any) -> Any:
-    """None for what is not known: a NaN within a list of structs would stay one in Arrow."""
-    if pd.isna(value):
-        return None
-    return value.item() if isinstance(value, np.generic) else value
+def _plain(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """None for pandas' several words for what is not known."""
+    if column.dtype.kind in "fi":
+        return column
+    plain = column.astype(object)
+    plain[pd.isna(plain)] = None
+    return plain

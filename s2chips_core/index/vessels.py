@@ -57,7 +57,7 @@ class SceneVessels:
             return {}
         n = int(np.searchsorted(self.motion["mmsi"], mmsi))
         known = n < len(self.motion["mmsi"]) and self.motion["mmsi"][n] == mmsi
-        return {name: self.motion[name][n] for name in MOTION} if known else {}
+        return {name: self.motion[name].item(n) for name in MOTION} if known else {}
 
 
 def read_vessels(

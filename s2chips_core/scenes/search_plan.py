@@ -26,8 +26,8 @@ STEPS_PER_DEGREE = 100.0
 """Boxes end at hundredths of a degree: shorter to write down, and at most 1.1 km larger."""
 SCENES_A_BOX_AND_DAY = 1.5
 """A box around a cell touches four tiles or so, each imaged every two or three days."""
-SCENES_A_REQUEST = 200
-"""About a page of items. So much as one further request counts, so many scenes more may be found that nobody wants."""
+SCENES_A_REQUEST = 100
+"""So many scenes that nobody wants may be found more to save one request: half a page, a third of a megabyte."""
 METRES_PER_DEGREE = 110_500.0
 """Shortest degree of latitude (at the equator), rounded down: a margin made with it is never too small."""
 

@@ -75,7 +75,9 @@ def test_nothing_is_looked_at_that_is_not_asked_for(shared_data: Path) -> None:
     for provider, tree in [*known_items(shared_data), ("earth_search", item(1))]:
         seen: set[str] = set()
         profile = PROVIDERS[provider].collections[tree["collection"]]
-        assert parse_item(Watched(tree, seen), PROVIDERS[provider], profile) == parse_item(tree, PROVIDERS[provider], profile)
+        assert parse_item(Watched(tree, seen), PROVIDERS[provider], profile) == parse_item(
+            tree, PROVIDERS[provider], profile
+        )
         # The links are for relative hrefs alone, which `is_cut_short` finds.
         leaves = {path for path in seen if not any(other.startswith(f"{path}.") for other in seen)} - {"links"}
         assert leaves <= set(item_fields(profile)) | {path for path in seen if path.count(".") < 2 and path[:6] == "assets"}

@@ -1,6 +1,4 @@
 import copy
-import itertools
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +12,8 @@ from s2chips_core.errors import ArchiveError, MissingAssetError
 from s2chips_core.sandbox.search import with_fields
 from s2chips_core.scenes.item_fields import item_fields
 from s2chips_core.scenes.providers import PROVIDERS
-from s2chips_core.scenes.search import AT_ONCE, CountingStacIO, SearchResult, read_pages, search_areas, search_scenes
+from s2chips_core.scenes.search import AT_ONCE, SearchResult, search_areas, search_scenes
+from s2chips_core.scenes.search_pages import CountingStacIO
 from tests.scenes.samples import item, recorded_items, settings
 from tests.scenes.stac_rig import FIELDS, StacRig, serve
 
@@ -147,20 +146,6 @@ def test_an_answer_that_is_not_whole_fails_the_search(rig: StacRig, change: Any,
     refuses(rig, problem)
 
 
-def test_pages_never_go_round_for_ever() -> None:
-    def pages(*, fresh: bool, token: bool) -> Iterator[dict[str, Any]]:
-        for n in range(10_000):
-            link = {"rel": "next", "href": "http://x/", "body": {"next": n if token else 0}}
-            yield {"features": [{"id": str(n if fresh else 0)}], "links": [link]}
-
-    with pytest.raises(ArchiveError, match="page 2 holds only items of earlier pages"):
-        list(read_pages("http://x", pages(fresh=False, token=True)))
-    with pytest.raises(ArchiveError, match="page 2 points to a page that was read already"):
-        list(read_pages("http://x", pages(fresh=True, token=False)))
-    with pytest.raises(ArchiveError, match="more than 20 pages"):
-        list(read_pages("http://x", pages(fresh=True, token=True), most_pages=20))
-
-
 def test_an_empty_page_with_a_next_link_is_not_the_end(rig: StacRig) -> None:
     rig.page_size = 7
 
@@ -275,25 +260,6 @@ def test_items_with_the_datatakes_start_are_searched_earlier_and_resolved(shared
         assert "stac.allowed_hosts" in found.skipped[0].reason
 
 
-def test_the_recorded_pages_of_earth_search_are_read(shared_data: Path) -> None:
-    """Between its two pages one more item was published; of 115,912,757 announced the recording holds 20."""
-    folder = shared_data / "stac" / "earth-search-v1"
-    pages = [json.loads((folder / f"search_2025-07-31_page{n}.json").read_text(encoding="utf-8")) for n in (1, 2)]
-    ids = [tree["id"] for tree in itertools.islice(read_pages("earth-search", iter(pages)), 20)]
-    assert len(set(ids)) == 20
-    with pytest.raises(ArchiveError, match="announced 115912757 items and sent 20"):
-        list(read_pages("earth-search", iter(pages)))
-
-
-def test_an_item_published_while_pages_are_read_is_no_failure() -> None:
-    link = {"rel": "next", "href": "http://x/"}
-    pages = [
-        {"features": [{"id": "a"}], "numberMatched": 2, "links": [link]},
-        {"features": [{"id": "b"}], "numberMatched": 3},
-    ]
-    assert [tree["id"] for tree in read_pages("http://x", iter(pages))] == ["a", "b"]
-
-
 L2A = PROVIDERS["earth_search"].collections["sentinel-2-l2a"]
 
 
@@ -335,7 +301,9 @@ def test_items_with_relative_hrefs_are_asked_for_with_their_links(rig: StacRig) 
 def test_only_scenes_with_more_cloud_are_found(rig: StacRig) -> None:
     for number, tree in enumerate(rig.items):
         tree["properties"]["eo:cloud_cover"] = 10.0 * number
-    both = [search(rig, cloud_cover_max=c, cloud_cover_above=a).scenes for c, a in ((30.0, None), (None, 30.0), (None, None))]
+    both = [
+        search(rig, cloud_cover_max=c, cloud_cover_above=a).scenes for c, a in ((30.0, None), (None, 30.0), (None, None))
+    ]
     assert [len(scenes) for scenes in both] == [4, 3, 7]
     assert rig.searches[1]["query"] == {"eo:cloud_cover": {"gt": 30.0}}
     # A service that does not know `query` gives them all: they are looked at again here.
