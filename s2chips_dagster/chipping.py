@@ -38,8 +38,9 @@ def chips_of_source(
     from s2chips_core.scenes.archives import find_elsewhere, open_fetcher
 
     stop, several = threading.Event(), len(settings.stac.providers) > 1
-    # Waiting on `stop`, not sleeping: a reader that backs off wakes up when the run is cancelled.
-    with contextlib.closing(open_fetcher(settings.stac, sleep=stop.wait)) as fetcher:
+    # Closing ends the reads that still wait, be it for a host or between attempts.
+    fetcher = open_fetcher(settings.stac, connections=settings.compute.workers)
+    with contextlib.closing(fetcher):
         try:
             result = chip_day(
                 day,
