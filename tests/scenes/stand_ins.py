@@ -14,6 +14,7 @@ import hmac
 import json
 import re
 import threading
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -221,8 +222,9 @@ class Cdse(StandIn):
         self.revoked_before = datetime.min.replace(tzinfo=UTC)
 
     def revoke(self) -> None:
-        """No signature of before now is good any longer."""
-        self.revoked_before = self.now()
+        """No signature of before now is good any longer; now is the next full second, which is what signatures tell."""
+        time.sleep(1.0 - self.now().microsecond / 1e6)
+        self.revoked_before = self.now().replace(microsecond=0)
 
     def may_read(self, path: str, query: dict[str, str], target: str) -> Answer | None:
         """Only with a signature that is right and still good."""
