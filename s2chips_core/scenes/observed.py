@@ -34,7 +34,7 @@ def observe_scenes(settings: Settings, now: datetime, progress: Callable[[object
 
     def observe(tiles: Sequence[str], start: datetime, end: datetime) -> Observed:
         areas = [tile_area(tile) for tile in tiles]
-        check_archives(settings.stac)
+        check_archives(settings.stac.of(settings.stac.providers[0]))
         with contextlib.closing(open_fetcher(settings.stac)) as fetcher:
             found = search_areas(
                 areas,
