@@ -256,7 +256,7 @@ def test_items_with_the_datatakes_start_are_searched_earlier_and_resolved(shared
         assert found.scenes == []
         assert "HTTP 404" in found.skipped[0].reason
         # By default the metadata's host must be allowed: a scene is not used without its own time.
-        found = search(rig, where, None, stac=narrow)
+        found = search(rig, where, None, stac={**narrow, "allowed_hosts": ["example.org"]})
         assert found.scenes == []
         assert "stac.allowed_hosts" in found.skipped[0].reason
 
