@@ -43,6 +43,8 @@ def empty_result(**changes: Any) -> DayResult:
         "chips_lost": {},
         "requests": 0,
         "bytes": 0,
+        "cog_assets": 0,
+        "gdal_assets": 0,
         "seconds": 0.5,
     }
     return DayResult(**{**fields, **changes})
