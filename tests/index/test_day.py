@@ -318,6 +318,7 @@ def test_with_the_real_reader(storage: LocalStorage) -> None:
             again = chip_day(DAY, layout.CAPTURE, fetcher=fetcher, **more)
     assert result.outcomes["outcome"].tolist() == ["chipped", "gate_cloud", "chipped", "gate_land"]
     assert result.requests > 0
+    assert (result.cog_assets, result.gdal_assets, again.cog_assets) == (5, 0, 0)
     assert (again.requests, again.bytes, again.chips_kept) == (0, 0, 2)
     for row in as_rows(result.rows):
         col, line = places[row["mmsi"] % 1000]
@@ -539,3 +540,10 @@ class _Slow(Cutter):
 
 def _capped(cap: int) -> Settings:
     return SETTINGS.override({"limits": {"max_chips": cap, "bind_chips_to_ships": False}})
+
+
+def test_progress_says_how_fast_and_how_long() -> None:
+    half = Progress(total=1000, done=500, chips=400, refusals=100, bytes=1_250_000_000, seconds=10.0)
+    assert str(half) == "500 of 1000 ships: 400 chips, 100 without, 40.0 chips/s, 1250.0 MB read, about 10 s left"
+    nothing = Progress(total=3, done=0, chips=0, refusals=0, bytes=0, seconds=0.0)
+    assert str(nothing) == "0 of 3 ships: 0 chips, 0 without, 0.0 chips/s, 0.0 MB read"
