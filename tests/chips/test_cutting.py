@@ -48,20 +48,15 @@ FILES = make_files(PIXELS)
 RAISED = with_offset(PIXELS)
 SETTINGS = make_settings()
 BANDS = SETTINGS.tiling.bands
+SERVED: dict[str, bytes | Path] = {**FILES, **{"c1-" + name: data for name, data in make_files(RAISED).items()}}
 SEA = [(450, 450), (451, 450), (450, 451), (511, 513), (520, 640), (400, 700)]
 
 
-@pytest.fixture(scope="module")
-def files_server() -> Iterator[RangeServer]:
-    with serving({**FILES, **{"c1-" + name: data for name, data in make_files(RAISED).items()}}) as server:
-        yield server
-
-
 @pytest.fixture
-def server(files_server: RangeServer) -> RangeServer:
-    files_server.asked.clear()
-    files_server.fault = lambda number, path: None
-    return files_server
+def server() -> Iterator[RangeServer]:
+    """Of this test alone: what a test before has left in flight may still arrive at its own."""
+    with serving(SERVED) as server:
+        yield server
 
 
 def cut(
