@@ -57,6 +57,11 @@ class Work:
         asset = self.scenes[place.scene].assets[band]
         return (asset.href, *rows_of(place, asset.gsd_m))
 
+    def chip_of_10m(self, place: Place, bands: Sequence[np.ndarray]) -> np.ndarray:
+        """Windows of `BANDS` that are on the chip's grid already, as float32 reflectance."""
+        offset_dn = offset_of(self.scenes[place.scene])
+        return np.stack([to_reflectance(values, offset_dn) for values in bands])
+
     def chip(self, place: Place, bands: Sequence[np.ndarray]) -> np.ndarray:
         """Native windows of `BANDS` as float32 reflectance, those of 20 m by the nearest pixel."""
         offset_dn = offset_of(self.scenes[place.scene])
