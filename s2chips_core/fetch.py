@@ -1,38 +1,69 @@
 """The HTTP door: whole bodies and byte ranges from the hosts that the configuration allows, with retries and counters.
 
-Here: which hrefs may be asked, how a range answer is checked, what is tried again. Not here: what the bytes mean
-(`chips.cog`, `scenes.providers`) and the STAC service itself (`scenes.search`). Range requests: RFC 9110, section 14.
+Here: how an answer is checked, what is tried again, and how many requests a host has in flight. Not here: which hrefs may be
+asked (`hrefs`), sockets (`connections`), the law of the limit (`host_limit`), what the bytes mean (`chips.cog`,
+`scenes.providers`) and the STAC service itself (`scenes.search`). Range requests: RFC 9110, section 14.
 """
 
 import dataclasses
 import http
-import ipaddress
+import http.client
 import random as _random
 import re
+import ssl
 import threading
 import time
+import zlib
 from collections.abc import Callable
+from typing import Protocol
 
 import urllib3
-from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError, SSLError
-from urllib3.util import Timeout, parse_url
+from urllib3.exceptions import InvalidHeader
 
-from s2chips_core.errors import HostNotAllowedError, MissingAssetError, ReadError
+from s2chips_core.connections import Connection, Connections, InterruptedReadError
+from s2chips_core.errors import MissingAssetError, ReadError
+from s2chips_core.host_limit import Failure, HostLimit
+from s2chips_core.hrefs import Address, check_allowed, check_listed, host_of, target_of, without_query
 
-BACKOFF_FIRST_S = 0.5
+__all__ = ["FetchStats", "Fetcher", "Signer", "check_allowed", "host_of", "without_query"]
+
+BACKOFF_FIRST_S = 0.2
+BACKOFF_GROWTH = 3.0
 BACKOFF_LONGEST_S = 20.0
 RETRY_AFTER_LONGEST_S = 60.0
+CONNECT_LONGEST_S = 10.0
 WHOLE_BODY_MOST_BYTES = 256 * 1024 * 1024
-_CHUNK_BYTES = 1 << 18
-_TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
+_CHUNK_BYTES = 1 << 20
+_STATUS_FAILURES = {
+    429: Failure.REFUSED,
+    503: Failure.REFUSED,
+    500: Failure.SERVER_ERROR,
+    502: Failure.SERVER_ERROR,
+    504: Failure.SERVER_ERROR,
+}
 _GONE = frozenset({404, 410})
+_UNSIGNED = frozenset({401, 403})
 Body = bytes  # Fetcher.bytes, a counter, hides the name in there
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_TLS_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
+
+
+class Signer(Protocol):
+    """Makes the URL that is really asked from an href, for archives whose URLs expire. Called from many threads."""
+
+    def sign(self, href: str) -> str:
+        """What to ask for `href`; called at every attempt, so the signer keeps what it made."""
+        ...
+
+    def renew(self, href: str) -> bool:
+        """The server answered 401 or 403 to what `sign` gave: forget it. Whether another attempt makes sense."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FetchStats:
-    """What a Fetcher has done so far."""
+    """What a Fetcher has done so far; two of them can be added and subtracted."""
 
     requests: int
     """Requests sent, those tried again included."""
@@ -40,93 +71,53 @@ class FetchStats:
     """Body bytes received."""
     retries: int
     """Requests that repeated one that failed."""
+    refused: int = 0
+    """Answers 429 and 503."""
+    server_error: int = 0
+    """Answers 500, 502 and 504."""
+    broken: int = 0
+    """Connections that were refused, reset, or closed before there was an answer."""
+    timeout: int = 0
+    """Times that a host was silent for too long."""
+    short: int = 0
+    """Bodies that ended too early."""
+    signature: int = 0
+    """Answers 401 and 403 to a signed href."""
+
+    def __add__(self, other: "FetchStats") -> "FetchStats":
+        """What both did."""
+        names = [field.name for field in dataclasses.fields(self)]
+        return FetchStats(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
     def __sub__(self, earlier: "FetchStats") -> "FetchStats":
         """What was done since `earlier`."""
-        return FetchStats(
-            requests=self.requests - earlier.requests,
-            bytes=self.bytes - earlier.bytes,
-            retries=self.retries - earlier.retries,
-        )
-
-
-def without_query(href: str) -> str:
-    """The href as an error or a log may show it: a query can carry a signature."""
-    return re.sub(r"[?#].*", "", href, flags=re.DOTALL)
-
-
-def host_of(href: str) -> str:
-    """What `stac.allowed_hosts` must list for `href`, in lower case.
-
-    Returns:
-        `host` for https on its own port, `host:port` for any other port and for plain http, `s3://bucket`, `file://`.
-
-    Raises:
-        ReadError: it is no absolute URL, or one that readers understand differently (user name, backslash, blank).
-    """
-    shown = without_query(href)
-    if re.search(r"[\\\s\x00-\x1f\x7f]", href):
-        raise ReadError(shown, "has a blank, backslash or control character, expected a plain URL")
-    try:
-        url = parse_url(href)
-    except LocationParseError as error:
-        raise ReadError(shown, "is no URL") from error
-    if url.scheme == "file":
-        return "file://"
-    if not url.scheme or not url.host:
-        raise ReadError(shown, "is no absolute URL, expected https://host/path")
-    if url.auth is not None:
-        raise ReadError(re.sub(r"//[^/]*@", "//", shown), "carries a user name, expected none")
-    host = url.host.lower()
-    if url.scheme not in ("http", "https"):
-        return f"{url.scheme}://{host}"
-    default = 443 if url.scheme == "https" else 80
-    port = url.port or default
-    return host if url.scheme == "https" and port == 443 else f"{host}:{port}"
-
-
-def check_allowed(href: str, allowed_hosts: tuple[str, ...]) -> None:
-    """Refuse an href that may not be asked; nothing is connected to.
-
-    Raises:
-        HostNotAllowedError: its host is not listed, or it is plain http to something that is not this machine.
-        ReadError: it is listed, but this version has no reader for its scheme.
-    """
-    host = host_of(href)
-    scheme = href.partition(":")[0].lower()
-    listed = {entry.lower() for entry in allowed_hosts}
-    if host not in listed and scheme != "file":
-        raise HostNotAllowedError(without_query(href), host, allowed_hosts)
-    if scheme not in ("http", "https"):
-        raise ReadError(without_query(href), f"this version has no reader for {scheme}://, expected https://")
-    if scheme == "http" and not _is_loopback(host):
-        raise HostNotAllowedError(without_query(href), f"http://{host}", allowed_hosts)
-
-
-def _is_loopback(host_port: str) -> bool:
-    host = host_port.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        names = [field.name for field in dataclasses.fields(self)]
+        return FetchStats(**{name: getattr(self, name) - getattr(earlier, name) for name in names})
 
 
 class _AgainError(Exception):
     """This attempt failed in a way that another may not."""
 
-    def __init__(self, problem: str, wait_s: float | None = None) -> None:
-        self.problem, self.wait_s = problem, wait_s
+    def __init__(self, failure: Failure, problem: str, wait_s: float = 0.0) -> None:
+        self.failure, self.problem, self.wait_s = failure, problem, wait_s
         super().__init__(problem)
+
+
+class _Host:
+    """A host and the threads that wait for a place in its limit."""
+
+    def __init__(self, most: int, clock: Callable[[], float]) -> None:
+        self.limit = HostLimit(most, clock)
+        self.changed = threading.Condition(threading.Lock())
 
 
 class Fetcher:
     """Reads over HTTP; safe to share between threads.
 
-    Tried again, with exponential back-off and jitter: 429, 500, 502, 503, 504 (`Retry-After` is kept to, up to a minute),
-    a refused or reset connection, a timeout, a body that is too short. Redirects are not followed: their target would
-    escape `allowed_hosts`.
+    Tried again, with exponential back-off and jitter: 429, 500, 502, 503, 504 (`Retry-After` is kept to by all requests to
+    that host, up to a minute), a refused or reset connection, a timeout, a body that is too short. Each host has a limit of
+    requests in flight that falls with its failures; one that only fails is given up (`host_limit`). Redirects are not
+    followed: their target would escape `allowed_hosts`.
     """
 
     def __init__(
@@ -136,27 +127,30 @@ class Fetcher:
         retries: int = 5,
         timeout_s: float = 30.0,
         connections: int = 64,
-        sleep: Callable[[float], object] = time.sleep,
+        signer: Signer | None = None,
+        sleep: Callable[[float], object] | None = None,
         random: Callable[[], float] = _random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
         allowed_hosts: `host`, or `host:port`; plain http only for a listed `host:port` on this machine's loopback.
         retries: attempts after the first.
         timeout_s: longest silence of the server, seconds.
-        connections: connections kept open to each host.
-        sleep: waits that many seconds; an Event's `wait` makes waiting interruptible.
+        connections: requests in flight to each host at most.
+        signer: gives what is really asked; its host must be allowed too. All else goes by the href without signature.
+        sleep: waits that many seconds; without it, waiting ends with `interrupt`.
         random: 0 to 1, for the jitter.
+        clock: seconds that only grow, for the limits of the hosts.
         """
         self.allowed_hosts = allowed_hosts
-        self._retries, self._sleep, self._random = retries, sleep, random
-        self._http = urllib3.PoolManager(
-            maxsize=connections,
-            timeout=Timeout(connect=min(timeout_s, 10.0), read=timeout_s),
-            retries=False,
-            headers={"Accept-Encoding": "identity", "User-Agent": "s2chips"},
-        )
+        self._retries, self._most, self._signer = retries, connections, signer
+        self._random, self._clock = random, clock
+        self._connections = Connections(timeout_s=timeout_s, connect_s=min(timeout_s, CONNECT_LONGEST_S))
+        self._sleep = sleep or self._connections.interrupted.wait
         self._lock = threading.Lock()
         self._requests = self._bytes = self._repeated = 0
+        self._failures = dict.fromkeys(Failure, 0)
+        self._hosts: dict[Address, _Host] = {}
         self._versions: dict[str, tuple[str | None, int | None]] = {}
 
     @property
@@ -172,11 +166,21 @@ class Fetcher:
     def stats(self) -> FetchStats:
         """A snapshot of the counters."""
         with self._lock:
-            return FetchStats(requests=self._requests, bytes=self._bytes, retries=self._repeated)
+            failures = {failure.value: count for failure, count in self._failures.items()}
+            return FetchStats(requests=self._requests, bytes=self._bytes, retries=self._repeated, **failures)
+
+    def interrupt(self) -> None:
+        """End what waits (for an answer, for a place, between attempts) with ReadError, soon; later reads fail at once."""
+        self._connections.interrupt()
+        with self._lock:
+            hosts = list(self._hosts.values())
+        for host in hosts:
+            with host.changed:
+                host.changed.notify_all()
 
     def close(self) -> None:
-        """Close the connections that are kept open."""
-        self._http.clear()
+        """Interrupt, and close all connections."""
+        self.interrupt()
 
     def forget(self, href: str) -> None:
         """Let the next range of `href` be of another version than the ones before."""
@@ -189,7 +193,7 @@ class Fetcher:
         Raises:
             HostNotAllowedError, MissingAssetError, ReadError: see the class.
         """
-        return self._persist(href, lambda: self._get_once(href))
+        return self._persist(href, "", lambda response: self._read_whole(href, response))
 
     def get_range(self, href: str, start: int, length: int) -> Body:
         """`length` bytes of `href` from `start` on; fewer only where the file ends.
@@ -200,7 +204,8 @@ class Fetcher:
         """
         if start < 0 or length <= 0:
             raise ValueError(f"start {start}, length {length}: expected start >= 0 and length > 0")
-        return self._persist(href, lambda: self._get_range_once(href, start, length))
+        asked = f"Range: bytes={start}-{start + length - 1}\r\n"
+        return self._persist(href, asked, lambda response: self._read_range(href, response, start, length))
 
     def size(self, href: str) -> int:
         """Size of the file in bytes, as the answers to its ranges told; ReadError when none has told it."""
@@ -210,98 +215,197 @@ class Fetcher:
             raise ReadError(without_query(href), "the server does not tell its size")
         return total
 
-    def _persist(self, href: str, attempt: Callable[[], Body]) -> Body:
-        check_allowed(href, self.allowed_hosts)
+    def _persist(self, href: str, asked: str, read: Callable[[http.client.HTTPResponse], Body]) -> Body:
+        if self._signer is not None:  # its scheme may be one that only the signer understands
+            check_listed(href, self.allowed_hosts)
         for number in range(self._retries + 1):
             try:
-                return attempt()
+                return self._attempt(href, asked, read)
             except _AgainError as error:
                 if number == self._retries:
                     raise ReadError(without_query(href), f"{error.problem}, {number + 1} attempts") from error.__cause__
-                wait_s = min(BACKOFF_FIRST_S * 2**number, BACKOFF_LONGEST_S) * (0.5 + 0.5 * self._random())
+                wait_s = min(BACKOFF_FIRST_S * BACKOFF_GROWTH**number, BACKOFF_LONGEST_S)
                 with self._lock:
                     self._repeated += 1
-                self._sleep(max(wait_s, min(error.wait_s or 0.0, RETRY_AFTER_LONGEST_S)))
+                self._sleep(max(wait_s * (0.5 + 0.5 * self._random()), error.wait_s))
+            except InterruptedReadError as error:
+                raise ReadError(without_query(href), "the read was interrupted") from error
         raise AssertionError("the loop above returns or raises")
 
-    def _get_once(self, href: str) -> Body:
-        response = self._send(href, {})
+    def _attempt(self, href: str, asked: str, read: Callable[[http.client.HTTPResponse], Body]) -> Body:
+        """One request, in its place in the limit of its host."""
+        signed = self._signer.sign(href) if self._signer else href
+        address, head = target_of(signed, self.allowed_hosts)
+        host = self._host(address)
+        started_in = self._enter(host, href, address)
+        failed: _AgainError | None = None
+        answered = False
         try:
-            body = self._receive(href, response, 0, WHOLE_BODY_MOST_BYTES + 1)
+            body = self._ask(href, address, head, asked, read, signed=signed != href)
+            answered = True
+        except _AgainError as error:
+            failed = error
+            raise
+        except ReadError:
+            answered = True
+            raise
         finally:
-            _give_back(response)
-        if len(body) > WHOLE_BODY_MOST_BYTES:
-            raise ReadError(without_query(href), f"is larger than {WHOLE_BODY_MOST_BYTES} bytes")
+            with host.changed:
+                if failed is not None:
+                    host.limit.failed(started_in, failed.failure, failed.problem, failed.wait_s)
+                elif answered:
+                    host.limit.succeeded(started_in)
+                else:
+                    host.limit.dropped()
+                if host.limit.given_up:
+                    host.changed.notify_all()
+                else:
+                    host.changed.notify(host.limit.free)
+            if failed is not None:
+                with self._lock:
+                    self._failures[failed.failure] += 1
         return body
 
-    def _get_range_once(self, href: str, start: int, length: int) -> Body:
-        expected: int | None
-        response = self._send(href, {"Range": f"bytes={start}-{start + length - 1}"})
-        try:
-            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise ReadError(without_query(href), "the server encodes ranges, expected the bytes as they are")
-            if response.status == http.HTTPStatus.PARTIAL_CONTENT:
-                expected, total = _check_content_range(href, response, start, length)
-                skip = 0
-            else:  # 200: the server knows no ranges and sends everything
-                declared = response.headers.get("Content-Length")
-                total = int(declared) if declared and declared.isdigit() else None
-                if total is not None and start >= total:
-                    raise ReadError(without_query(href), f"byte {start} lies behind its end, it has {total}")
-                expected, skip = (min(length, total - start) if total is not None else None), start
-            self._check_version(href, response.headers.get("ETag"), total)
-            body = self._receive(href, response, skip, length)
-        finally:
-            _give_back(response)
-        if expected is not None and len(body) != expected:
-            raise _AgainError(f"the body ended after {len(body)} of {expected} bytes")
-        return body
+    def _host(self, address: Address) -> _Host:
+        host = self._hosts.get(address)
+        if host is None:
+            with self._lock:
+                host = self._hosts.setdefault(address, _Host(self._most, self._clock))
+        return host
 
-    def _send(self, href: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+    def _enter(self, host: _Host, href: str, address: Address) -> int:
+        """Wait for a place in the limit of the host."""
+        while True:
+            with host.changed:
+                while True:
+                    if self._connections.interrupted.is_set():
+                        raise InterruptedReadError
+                    if host.limit.given_up:
+                        problem = f"{address.host} is given up for this run: {host.limit.given_up}"
+                        raise ReadError(without_query(href), problem)
+                    pause_s = host.limit.pause_s()
+                    if pause_s > 0:
+                        break
+                    if host.limit.free:
+                        return host.limit.start()
+                    host.changed.wait()
+            self._sleep(pause_s)
+
+    def _ask(
+        self,
+        href: str,
+        address: Address,
+        head: Body,
+        asked: str,
+        read: Callable[[http.client.HTTPResponse], Body],
+        *,
+        signed: bool,
+    ) -> Body:
+        etag = self._strong_etag(href) if asked else None
+        head += f"{asked}If-Match: {etag}\r\n\r\n".encode("ascii") if etag else f"{asked}\r\n".encode("ascii")
         with self._lock:
             self._requests += 1
+        connection: Connection | None = None
         try:
-            response = self._http.request(
-                "GET", href, headers={**self._http.headers, **headers}, redirect=False, preload_content=False
-            )
-        except SSLError as error:
-            raise ReadError(without_query(href), f"no trusted connection: {error}") from error
-        except HTTPError as error:
-            raise _AgainError(f"no answer ({type(error).__name__})") from error
+            connection = self._connections.ask(address, head)
+            response = connection.response
+            assert response is not None
+            self._check_status(href, response, ranged=bool(asked), matched=etag, signed=signed)
+            return read(response)
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, ssl.SSLError) and not isinstance(error, _TLS_ENDS) and connection is None:
+                raise ReadError(without_query(href), f"no trusted connection: {error}") from error
+            self._raise_when_interrupted(error)
+            failure = Failure.TIMEOUT if isinstance(error, TimeoutError) else Failure.BROKEN
+            said = "no answer" if connection is None else "the body broke off"
+            raise _AgainError(failure, f"{said} ({type(error).__name__})") from error
+        except _AgainError as error:
+            self._raise_when_interrupted(error)
+            raise
+        finally:
+            if connection is not None:
+                self._connections.give_back(connection)
+
+    def _raise_when_interrupted(self, error: Exception) -> None:
+        if self._connections.interrupted.is_set():
+            raise InterruptedReadError from error
+
+    def _check_status(
+        self, href: str, response: http.client.HTTPResponse, *, ranged: bool, matched: str | None, signed: bool
+    ) -> None:
         status = response.status
-        wanted = {200, 206} if "Range" in headers else {200}
-        if status in wanted:
-            return response
-        response.close()
+        if status == http.HTTPStatus.OK or (ranged and status == http.HTTPStatus.PARTIAL_CONTENT):
+            return
         said = f"the server answered {status}"
         if status in _GONE:
             raise MissingAssetError(without_query(href), said)
-        if status in _TRY_AGAIN:
-            raise _AgainError(said, _retry_after_s(response))
+        if status in _STATUS_FAILURES:
+            raise _AgainError(_STATUS_FAILURES[status], said, _retry_after_s(response))
+        if status in _UNSIGNED and signed and self._signer is not None and self._signer.renew(href):
+            raise _AgainError(Failure.SIGNATURE, said)
+        if status == http.HTTPStatus.PRECONDITION_FAILED and matched:
+            raise ReadError(without_query(href), f"was replaced while it was read: it no longer has the ETag {matched}")
         if 300 <= status < 400:
             raise ReadError(without_query(href), f"{said}: redirects are not followed")
         raise ReadError(without_query(href), said)
 
-    def _receive(self, href: str, response: urllib3.BaseHTTPResponse, skip: int, most: int) -> Body:
-        """Up to `most` body bytes after the first `skip`."""
-        body, dropped = bytearray(), 0
-        try:
-            while len(body) < most:
-                want = skip - dropped or most - len(body)
-                chunk = response.read(min(want, _CHUNK_BYTES), decode_content=True)
-                if not chunk:
-                    break
-                with self._lock:
-                    self._bytes += len(chunk)
-                if dropped < skip:
-                    dropped += len(chunk)
-                else:
-                    body += chunk
-        except (HTTPError, OSError) as error:
-            raise _AgainError(f"the body broke off ({type(error).__name__})") from error
-        if dropped < skip:
-            raise _AgainError(f"the body ended after {dropped} bytes, before the range at {skip}")
-        return Body(body)
+    def _read_whole(self, href: str, response: http.client.HTTPResponse) -> Body:
+        declared = response.length
+        body = self._receive(response, WHOLE_BODY_MOST_BYTES + 1)
+        if declared is not None and len(body) < min(declared, WHOLE_BODY_MOST_BYTES + 1):
+            raise _AgainError(Failure.SHORT, f"the body ended after {len(body)} of {declared} bytes")
+        encoding = (response.headers.get("Content-Encoding") or "identity").strip().lower()
+        if encoding in ("gzip", "x-gzip", "deflate"):
+            body = _inflate(href, body)
+        elif encoding != "identity":
+            raise ReadError(without_query(href), f"the server encodes the body as {encoding!r}, which was not asked for")
+        if len(body) > WHOLE_BODY_MOST_BYTES:
+            raise ReadError(without_query(href), f"is larger than {WHOLE_BODY_MOST_BYTES} bytes")
+        return body
+
+    def _read_range(self, href: str, response: http.client.HTTPResponse, start: int, length: int) -> Body:
+        expected: int | None
+        if (response.headers.get("Content-Encoding") or "identity").lower() != "identity":
+            raise ReadError(without_query(href), "the server encodes ranges, expected the bytes as they are")
+        if response.status == http.HTTPStatus.PARTIAL_CONTENT:
+            expected, total = _check_content_range(href, response, start, length)
+            skip = 0
+        else:  # 200: the server knows no ranges and sends everything
+            total = response.length
+            if total is not None and start >= total:
+                raise ReadError(without_query(href), f"byte {start} lies behind its end, it has {total}")
+            expected, skip = (min(length, total - start) if total is not None else None), start
+        self._check_version(href, response.headers.get("ETag"), total)
+        dropped = 0
+        while dropped < skip:
+            chunk = self._receive(response, min(skip - dropped, _CHUNK_BYTES))
+            if not chunk:
+                problem = f"the body ended after {dropped} bytes, before the range at {skip}"
+                raise _AgainError(Failure.SHORT, problem)
+            dropped += len(chunk)
+        body = self._receive(response, length if expected is None else expected)
+        if expected is not None and len(body) != expected:
+            raise _AgainError(Failure.SHORT, f"the body ended after {len(body)} of {expected} bytes")
+        return body
+
+    def _receive(self, response: http.client.HTTPResponse, most: int) -> Body:
+        """Up to `most` body bytes; fewer where the body ends."""
+        if response.length is not None and not response.chunked:
+            # One buffer of the right size, filled by the socket: nothing is copied.
+            parts = [response.read(min(most, response.length))] if most else []
+        else:
+            parts, left = [], most
+            while left and (part := response.read(min(left, _CHUNK_BYTES))):
+                parts.append(part)
+                left -= len(part)
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        with self._lock:
+            self._bytes += len(body)
+        return body
+
+    def _strong_etag(self, href: str) -> str | None:
+        etag, _ = self._versions.get(href, (None, None))
+        return etag if etag is not None and _STRONG_ETAG.fullmatch(etag) else None
 
     def _check_version(self, href: str, etag: str | None, total: int | None) -> None:
         with self._lock:
@@ -315,9 +419,9 @@ class Fetcher:
             )
 
 
-def _check_content_range(href: str, response: urllib3.BaseHTTPResponse, start: int, length: int) -> tuple[int, int | None]:
+def _check_content_range(href: str, response: http.client.HTTPResponse, start: int, length: int) -> tuple[int, int | None]:
     """The body length the 206 answer promises and the size of the file, or ReadError when it is not the range asked for."""
-    said = response.headers.get("Content-Range", "")
+    said = response.headers.get("Content-Range") or ""
     parts = _CONTENT_RANGE.fullmatch(said)
     if parts is None:
         raise ReadError(without_query(href), f"Content-Range {said!r}, expected bytes {start}-{start + length - 1}/size")
@@ -330,20 +434,26 @@ def _check_content_range(href: str, response: urllib3.BaseHTTPResponse, start: i
     return last - first + 1, total
 
 
-def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float | None:
+def _retry_after_s(response: http.client.HTTPResponse) -> float:
     said = response.headers.get("Retry-After")
     if said is None:
-        return None
+        return 0.0
     try:
-        return urllib3.Retry().parse_retry_after(said)
+        return min(urllib3.Retry().parse_retry_after(said), RETRY_AFTER_LONGEST_S)
     except InvalidHeader:
-        return None
+        return 0.0
 
 
-def _give_back(response: urllib3.BaseHTTPResponse) -> None:
-    """Return the connection to the pool when the body has been read to its end, else close it."""
-    if response.length_remaining == 0:
-        response.drain_conn()
-        response.release_conn()
-    else:
-        response.close()
+def _inflate(href: str, data: Body) -> Body:
+    """A body that came as gzip or deflate though it was not asked for; at most one byte more than is allowed."""
+    whole = bytearray()
+    try:
+        while data and len(whole) <= WHOLE_BODY_MOST_BYTES:
+            stream = zlib.decompressobj(wbits=47)  # zlib's or gzip's header
+            whole += stream.decompress(data, WHOLE_BODY_MOST_BYTES + 1 - len(whole))
+            if not stream.eof and len(whole) <= WHOLE_BODY_MOST_BYTES:
+                raise _AgainError(Failure.SHORT, f"the encoded body ended after {len(whole)} bytes")
+            data = stream.unused_data
+    except zlib.error as error:
+        raise ReadError(without_query(href), f"the body cannot be decoded: {error}") from error
+    return Body(whole)

@@ -367,4 +367,10 @@ class Scheduling(Section):
 class Compute(Section):
     """What machines do the work."""
 
-    workers: int = Field(8, ge=1, le=256, description="Requests in flight while reading pixels.")
+    workers: int = Field(64, ge=1, le=256, description="Requests in flight while reading pixels.")
+    memory_mb: int = Field(
+        512,
+        ge=16,
+        le=1 << 20,
+        description="Megabytes that pixels may take on their way: in flight, decoded, and chips that are not written yet.",
+    )

@@ -89,6 +89,8 @@ def chips_metadata(day: date, result: "DayResult", storage: Storage) -> dict[str
         "chips_per_second": round(result.chips_per_second, 2),
         "requests": result.requests,
         "bytes": result.bytes,
+        "cog_assets": result.cog_assets,
+        "gdal_assets": result.gdal_assets,
         "outcomes_path": dg.MetadataValue.path(storage.url(layout.outcomes_part(day, result.source_id))),
         "preview": table_preview(
             result.rows, ["chip_id", "mmsi", "ship_name", "split", "gate_verdict", "qa_water_frac", "path"]

@@ -1,21 +1,22 @@
-"""Windows of the assets of one scene, over HTTP: each touched block is fetched once and decoded once, for all ships.
+"""Windows of one asset over HTTP, whatever its file is.
 
-Here: which blocks, in how many requests, on which threads, and the way round by GDAL for files that `cog` does not read.
-Not here: TIFF itself (`cog`), HTTP (`fetch`). What cannot be read is a value beside the windows it concerns, so that one
-lost block refuses its own ships and no others.
+Here: the directory of the file, whether it is what the item says, and by which reader its windows are read: by
+`block_windows`, or by GDAL for files that `cog` does not know. Not here: TIFF itself (`cog`), HTTP (`fetch`). What cannot be
+read is a value beside the windows it concerns.
 """
 
-import dataclasses
 import logging
 import threading
-from collections.abc import Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from typing import Protocol
 
-import numpy as np
-
-from s2chips_core.chips.cog import Header, NeedMore, Pixels, Unsupported, decode_block, parse_header
+from s2chips_core.chips.block_windows import BlockWindows
+from s2chips_core.chips.cog import Header, NeedMore, Pixels, Unsupported, parse_header
+from s2chips_core.chips.engine import Engine
 from s2chips_core.chips.gdal_reader import read_windows_gdal
 from s2chips_core.chips.grid import Window, disagreement
+from s2chips_core.chips.memory import MemoryBudget
 from s2chips_core.errors import ReadError
 from s2chips_core.fetch import Fetcher, without_query
 from s2chips_core.scenes.scene import Asset
@@ -24,85 +25,170 @@ log = logging.getLogger(__name__)
 
 HEADER_FIRST_BYTES = 16 * 1024
 """The first directory of Earth Search's 10980 px COGs, with its block offsets, ends before byte 3,000."""
-COALESCE_GAP_BYTES = 8 * 1024
-COALESCE_MOST_BYTES = 3 * 1024 * 1024
+GDAL_BYTES = 64 * 1024 * 1024
+"""What one file that GDAL has open may hold besides the windows: the pages of the file and its own blocks."""
 _LOOK_UP_S = 0.2
+
+Directory = Header | Unsupported | ReadError
 
 
 class CancelledReadError(Exception):
     """`stop` was set while pixels were waited for. Not one of the project's errors: nothing is wrong."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Cut:
-    """What one window takes from one block."""
+class Windows(Protocol):
+    """The windows that will be read of one asset, by their number."""
 
-    window: int
-    rows: tuple[int, int]
-    """In the block."""
-    cols: tuple[int, int]
-    target: tuple[slice, slice]
-    """In the window."""
+    def needs_bytes(self, number: int) -> int:
+        """What has to be reserved before a window is read, besides what is reserved already."""
 
+    def reserve(self, number: int) -> int:
+        """The same, and take note that these bytes are being reserved."""
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Run:
-    """Blocks that lie beside each other in the file: one request."""
+    def read(self, numbers: Iterable[int], then: Callable[[], None]) -> None:
+        """Read windows, and call `then` when all of them are there, as pixels or as an error."""
 
-    start: int
-    length: int
-    blocks: tuple[tuple[int, int], ...]
+    def pixels(self, number: int) -> Pixels | ReadError:
+        """A window that has been read: (rows, columns), 0 outside the raster, or why it could not be read."""
+
+    def drop(self, number: int) -> None:
+        """Nobody will read the window any more."""
 
 
-class WindowRead:
-    """One window that is being read."""
+def open_asset(asset: Asset, engine: Engine, then: Callable[[Directory], None]) -> None:
+    """Read the directory of an asset's file and hand it to `then`, on a thread that computes."""
 
-    def __init__(self, pixels: Pixels | ReadError) -> None:
-        self._pixels = pixels
-        self._parts: list[Future[ReadError | None]] = []
+    def step() -> None:
+        directory = read_directory(asset, engine.fetcher)
+        if not isinstance(directory, ReadError):
+            engine.opened(asset.href, "cog" if isinstance(directory, Header) else "gdal")
+        engine.compute(then, directory)
 
-    def wait(self, stop: threading.Event | None = None) -> Pixels | ReadError:
-        """The pixels (rows, columns), 0 outside the raster and where there is no data, or why they could not be read.
-
-        Raises:
-            CancelledReadError: `stop` was set meanwhile.
-        """
-        wait_all(self._parts, stop)
-        for part in self._parts:
-            problem = part.result()
-            if problem is not None:
-                return problem
-        return self._pixels
+    engine.transfer(step)
 
 
-def wait_all(futures: Iterable[Future[ReadError | None]], stop: threading.Event | None) -> None:
-    """Return when all are done; CancelledReadError as soon as `stop` is set."""
-    waiting = {future for future in futures if not future.done()}
-    while True:
-        if stop is not None and stop.is_set():
-            raise CancelledReadError
-        if not waiting:
-            return
-        _, waiting = wait(waiting, timeout=_LOOK_UP_S if stop else None, return_when=FIRST_COMPLETED)
+def select_windows(asset: Asset, directory: Directory, windows: Sequence[Window], engine: Engine) -> Windows:
+    """The reader for an asset's windows."""
+    if isinstance(directory, Header):
+        return BlockWindows(asset, directory, windows, engine)
+    if isinstance(directory, Unsupported):
+        return GdalWindows(asset, windows, engine)
+    return LostWindows(directory)
+
+
+def read_directory(asset: Asset, fetcher: Fetcher) -> Directory:
+    """What the file is: blocks that `cog` reads, one for GDAL, or an error, also where it is not what the item says."""
+    fetcher.forget(asset.href)
+    try:
+        head = fetcher.get_range(asset.href, 0, HEADER_FIRST_BYTES)
+        while isinstance(found := parse_header(head), NeedMore):
+            # A little more than asked for, because what lies behind may need more again.
+            head += fetcher.get_range(asset.href, len(head), found.length - len(head) + HEADER_FIRST_BYTES)
+            if len(head) < found.length:
+                return ReadError(without_query(asset.href), f"ends at byte {len(head)}, inside its own directory")
+    except ReadError as error:
+        return error
+    if isinstance(found, Unsupported):
+        log.info("%s is read by GDAL: %s", without_query(asset.href), found.reason)
+        return found
+    problem = disagreement(
+        asset,
+        rows=found.rows,
+        cols=found.cols,
+        nodata=found.nodata,
+        pixel_m=found.pixel_m,
+        origin_m=found.origin_m,
+    )
+    if found.dtype.kind != "u" or found.dtype.itemsize > 2:
+        problem = f"has 1 bands of {found.dtype.name}, expected 1 of uint8 or uint16"
+    return ReadError(without_query(asset.href), problem) if problem else found
+
+
+class LostWindows:
+    """Windows of an asset that cannot be read at all."""
+
+    def __init__(self, error: ReadError) -> None:
+        self._error = error
+
+    def needs_bytes(self, number: int) -> int:
+        """Nothing."""
+        return 0
+
+    def reserve(self, number: int) -> int:
+        """Nothing."""
+        return 0
+
+    def read(self, numbers: Iterable[int], then: Callable[[], None]) -> None:
+        """At once."""
+        then()
+
+    def pixels(self, number: int) -> ReadError:
+        """The error."""
+        return self._error
+
+    def drop(self, number: int) -> None:
+        """Nothing."""
+
+
+class GdalWindows:
+    """Windows of a file that GDAL reads: those that are asked for together are read from one open file."""
+
+    def __init__(self, asset: Asset, windows: Sequence[Window], engine: Engine) -> None:
+        self._asset, self._windows, self._engine = asset, windows, engine
+        self._pixels: dict[int, Pixels | ReadError] = {}
+        self._reserved: dict[int, int] = {}
+
+    def needs_bytes(self, number: int) -> int:
+        """Its pixels; for the first one also what GDAL holds beside."""
+        window = self._windows[number]
+        return window.rows * window.cols * 2 + (0 if self._reserved else GDAL_BYTES)
+
+    def reserve(self, number: int) -> int:
+        """The same, and take note of it."""
+        self._reserved[number] = size = self.needs_bytes(number)
+        return size
+
+    def read(self, numbers: Iterable[int], then: Callable[[], None]) -> None:
+        """All in one go."""
+        numbers = [number for number in numbers if number not in self._pixels]
+
+        def step() -> None:
+            found: Sequence[Pixels | ReadError]
+            try:
+                found = read_windows_gdal(self._asset, [self._windows[n] for n in numbers], self._engine.fetcher)
+            except ReadError as error:
+                found = [error] * len(numbers)
+            self._pixels.update(zip(numbers, found, strict=True))
+            self._engine.compute(then)
+
+        if numbers:
+            self._engine.transfer(step)
+        else:
+            then()
+
+    def pixels(self, number: int) -> Pixels | ReadError:
+        """What was read."""
+        return self._pixels[number]
+
+    def drop(self, number: int) -> None:
+        """Forget it."""
+        self._pixels.pop(number, None)
+        self._engine.memory.release(self._reserved.pop(number, 0))
 
 
 class SceneReader:
-    """Reads windows of one scene's assets; directories are kept as long as the reader lives."""
+    """Reads windows and waits for them; directories are kept as long as the reader lives."""
 
     def __init__(self, fetcher: Fetcher, pool: Executor) -> None:
         """Args:
         fetcher: the door.
         pool: threads that fetch and inflate; as many as requests may be in flight.
         """
-        self._fetcher, self._pool = fetcher, pool
-        self._headers: dict[str, Future[Header | Unsupported | ReadError]] = {}
-
-    def open(self, assets: Iterable[Asset]) -> None:
-        """Begin to read the directories of `assets`, all at once; no need to call it, `start` does."""
-        for asset in assets:
-            if asset.href not in self._headers:
-                self._fetcher.forget(asset.href)
-                self._headers[asset.href] = self._pool.submit(self._read_header, asset)
+        self._failures: list[BaseException] = []
+        self._memory = MemoryBudget(1 << 62)
+        self._engine = Engine(fetcher, network=pool, processor=pool, memory=self._memory, failed=self._fail)
+        self._directories: dict[str, Directory] = {}
+        self._done = threading.Event()
 
     def read_windows(
         self, asset: Asset, windows: Sequence[Window], stop: threading.Event | None = None
@@ -112,143 +198,29 @@ class SceneReader:
         Raises:
             CancelledReadError: `stop` was set meanwhile.
         """
-        return [read.wait(stop) for read in self.start(asset, windows, stop)]
+        if asset.href not in self._directories:
 
-    def start(self, asset: Asset, windows: Sequence[Window], stop: threading.Event | None = None) -> list[WindowRead]:
-        """Begin to read; the answer can be waited for window by window."""
-        self.open([asset])
-        header = self._headers[asset.href]
-        waiting = {header}
-        while waiting:
+            def begin(then: Callable[[], None]) -> None:
+                def found(directory: Directory) -> None:
+                    self._directories[asset.href] = directory
+                    then()
+
+                open_asset(asset, self._engine, found)
+
+            self._wait(begin, stop)
+        source = select_windows(asset, self._directories[asset.href], windows, self._engine)
+        self._wait(lambda then: source.read(range(len(windows)), then), stop)
+        return [source.pixels(number) for number in range(len(windows))]
+
+    def _wait(self, begin: Callable[[Callable[[], None]], None], stop: threading.Event | None) -> None:
+        self._done.clear()
+        begin(self._done.set)
+        while not self._done.wait(_LOOK_UP_S if stop else None):
             if stop is not None and stop.is_set():
                 raise CancelledReadError
-            _, waiting = wait(waiting, timeout=_LOOK_UP_S if stop else None)
-        found = header.result()
-        if isinstance(found, ReadError):
-            return [WindowRead(found) for _ in windows]
-        if isinstance(found, Unsupported):
-            return self._start_gdal(asset, windows)
-        return self._start_blocks(asset, found, windows)
+        if self._failures:
+            raise self._failures.pop()
 
-    def _read_header(self, asset: Asset) -> Header | Unsupported | ReadError:
-        try:
-            head = self._fetcher.get_range(asset.href, 0, HEADER_FIRST_BYTES)
-            while isinstance(found := parse_header(head), NeedMore):
-                # A little more than asked for, because what lies behind may need more again.
-                head += self._fetcher.get_range(asset.href, len(head), found.length - len(head) + HEADER_FIRST_BYTES)
-                if len(head) < found.length:
-                    return ReadError(without_query(asset.href), f"ends at byte {len(head)}, inside its own directory")
-        except ReadError as error:
-            return error
-        if isinstance(found, Unsupported):
-            log.info("%s is read by GDAL: %s", without_query(asset.href), found.reason)
-            return found
-        problem = disagreement(
-            asset,
-            rows=found.rows,
-            cols=found.cols,
-            nodata=found.nodata,
-            pixel_m=found.pixel_m,
-            origin_m=found.origin_m,
-        )
-        return ReadError(without_query(asset.href), problem) if problem else found
-
-    def _start_gdal(self, asset: Asset, windows: Sequence[Window]) -> list[WindowRead]:
-        reads = [WindowRead(np.zeros((w.rows, w.cols), np.uint16)) for w in windows]
-
-        def task() -> ReadError | None:
-            try:
-                arrays = read_windows_gdal(asset, windows, self._fetcher)
-            except ReadError as error:
-                return error
-            for read, array in zip(reads, arrays, strict=True):
-                read._pixels = array
-            return None
-
-        future = self._pool.submit(task)
-        for read in reads:
-            read._parts.append(future)
-        return reads
-
-    def _start_blocks(self, asset: Asset, header: Header, windows: Sequence[Window]) -> list[WindowRead]:
-        arrays = [np.zeros((w.rows, w.cols), header.dtype.newbyteorder("=")) for w in windows]
-        reads = [WindowRead(array) for array in arrays]
-        cuts = select_cuts(header, windows)
-        for run in select_runs(header, cuts):
-            future = self._pool.submit(self._read_run, asset, header, run, cuts, arrays)
-            for window in {cut.window for block in run.blocks for cut in cuts[block]}:
-                reads[window]._parts.append(future)
-        return reads
-
-    def _read_run(
-        self,
-        asset: Asset,
-        header: Header,
-        run: _Run,
-        cuts: dict[tuple[int, int], list[_Cut]],
-        arrays: Sequence[Pixels],
-    ) -> ReadError | None:
-        try:
-            data = self._fetcher.get_range(asset.href, run.start, run.length)
-        except ReadError as error:
-            return error
-        if len(data) < run.length:
-            return ReadError(without_query(asset.href), f"ends at byte {run.start + len(data)}, inside a block")
-        for block in run.blocks:
-            begin = int(header.offsets[block]) - run.start
-            compressed = data[begin : begin + int(header.byte_counts[block])]
-            wanted = cuts[block]
-            row_0, row_1 = min(c.rows[0] for c in wanted), max(c.rows[1] for c in wanted)
-            col_0, col_1 = min(c.cols[0] for c in wanted), max(c.cols[1] for c in wanted)
-            try:
-                pixels = decode_block(header, compressed, (row_0, row_1), (col_0, col_1))
-            except ValueError as error:
-                return ReadError(without_query(asset.href), f"block {block}: {error}")
-            for cut in wanted:
-                part = pixels[cut.rows[0] - row_0 : cut.rows[1] - row_0, cut.cols[0] - col_0 : cut.cols[1] - col_0]
-                arrays[cut.window][cut.target] = part
-        return None
-
-
-def select_cuts(header: Header, windows: Sequence[Window]) -> dict[tuple[int, int], list[_Cut]]:
-    """Block (row, column) -> what each window takes from it; blocks that the file leaves out are not in here."""
-    cuts: dict[tuple[int, int], list[_Cut]] = {}
-    for number, window in enumerate(windows):
-        top, bottom = max(window.row_off, 0), min(window.row_off + window.rows, header.rows)
-        left, right = max(window.col_off, 0), min(window.col_off + window.cols, header.cols)
-        if top >= bottom or left >= right:
-            continue
-        for block_row in range(top // header.block_rows, (bottom - 1) // header.block_rows + 1):
-            for block_col in range(left // header.block_cols, (right - 1) // header.block_cols + 1):
-                if header.is_sparse(block_row, block_col):
-                    continue
-                y, x = block_row * header.block_rows, block_col * header.block_cols
-                row_0, row_1 = max(top, y), min(bottom, y + header.block_rows)
-                col_0, col_1 = max(left, x), min(right, x + header.block_cols)
-                cuts.setdefault((block_row, block_col), []).append(
-                    _Cut(
-                        window=number,
-                        rows=(row_0 - y, row_1 - y),
-                        cols=(col_0 - x, col_1 - x),
-                        target=(
-                            slice(row_0 - window.row_off, row_1 - window.row_off),
-                            slice(col_0 - window.col_off, col_1 - window.col_off),
-                        ),
-                    )
-                )
-    return cuts
-
-
-def select_runs(header: Header, blocks: Iterable[tuple[int, int]]) -> list[_Run]:
-    """Requests that cover `blocks`: those that lie close together in the file share one."""
-    runs: list[_Run] = []
-    for block in sorted(blocks, key=lambda b: int(header.offsets[b])):
-        start, length = int(header.offsets[block]), int(header.byte_counts[block])
-        if runs:
-            last = runs[-1]
-            gap = start - (last.start + last.length)
-            if 0 <= gap <= COALESCE_GAP_BYTES and start + length - last.start <= COALESCE_MOST_BYTES:
-                runs[-1] = _Run(last.start, start + length - last.start, (*last.blocks, block))
-                continue
-        runs.append(_Run(start, length, (block,)))
-    return runs
+    def _fail(self, error: BaseException) -> None:
+        self._failures.append(error)
+        self._done.set()

@@ -1,18 +1,18 @@
 """The pixels of ships in one scene: raw as they are read, and on the 10 m grid of each chip as they are needed.
 
 Here: placing ships on the scene's grid and bringing every asset's own grid (10 or 20 m) to it. Not here: HTTP and blocks
-(`reader`), what is done with the pixels (`cutting`).
+(`reader`), what is done with the pixels (`scene_cut`).
 """
 
 import dataclasses
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from s2chips_core.chips.chip import CutRequest
+from s2chips_core.chips.engine import Countdown, Engine
 from s2chips_core.chips.gate import GateNumbers
 from s2chips_core.chips.grid import (
     CoarseWindow,
@@ -26,7 +26,7 @@ from s2chips_core.chips.grid import (
     utm_xy,
     window_transform,
 )
-from s2chips_core.chips.reader import SceneReader, WindowRead
+from s2chips_core.chips.reader import Directory, LostWindows, Windows, open_asset, select_windows
 from s2chips_core.chips.resample import MARGINS, upsample, upsample_nearest
 from s2chips_core.errors import ReadError
 from s2chips_core.fetch import without_query
@@ -41,76 +41,106 @@ _BLOCK_PX = 1024
 class Ship:
     """A request on its way to a chip."""
 
+    number: int
+    """In its scene."""
     request: CutRequest
     window: Window
     """On the scene's 10 m grid."""
     numbers: GateNumbers = dataclasses.field(default_factory=GateNumbers)
-    scl: npt.NDArray[np.uint8] | None = None
-    """(rows, cols) on the 10 m grid."""
-    raw: dict[str, npt.NDArray[Any]] = dataclasses.field(default_factory=dict)
-    """Band -> digital numbers on the asset's own grid, with the margin that resampling needs."""
 
 
 class ScenePixels:
     """Reads and regrids for the ships of one scene."""
 
-    def __init__(
-        self, scene: Scene, reference_band: str, method: str, reader: SceneReader, stop: threading.Event | None
-    ) -> None:
+    def __init__(self, scene: Scene, reference_band: str, method: str, engine: Engine) -> None:
         """Args:
         scene: where the assets are.
         reference_band: its upper-left corner is the origin of the 10 m grid.
         method: `tiling.resample`.
-        reader: of this scene.
-        stop: when set, waiting ends with CancelledReadError.
+        engine: reads.
         """
         self._assets, self._epsg = scene.assets, scene.epsg
         self._origin = scene.assets[reference_band]
-        self._method, self._reader, self._stop = method, reader, stop
+        self._method, self._engine = method, engine
+        self._ships: list[Ship] = []
+        self._sources: dict[str, Windows] = {}
 
     def place(self, requests: Sequence[CutRequest], chip_size_px: int) -> list[Ship]:
-        """Ships with their windows; neighbours in the file are beside each other."""
-        if not requests:
-            return []
-        x, y = utm_xy([r.lon for r in requests], [r.lat for r in requests], self._epsg)
-        cols, rows = pixel_at(x, y, self._origin.ulx_m, self._origin.uly_m)
-        order = np.lexsort((cols, rows // _BLOCK_PX))
-        return [Ship(request=requests[i], window=chip_window(int(cols[i]), int(rows[i]), chip_size_px)) for i in order]
+        """Ships with their windows; neighbours in the file are beside each other. Call it once."""
+        if requests:
+            x, y = utm_xy([r.lon for r in requests], [r.lat for r in requests], self._epsg)
+            cols, rows = pixel_at(x, y, self._origin.ulx_m, self._origin.uly_m)
+            order = np.lexsort((cols, rows // _BLOCK_PX)).tolist()
+            places = zip(cols.tolist(), rows.tolist(), strict=True)
+            windows = [chip_window(col, row, chip_size_px) for col, row in places]
+            self._ships = [Ship(number=n, request=requests[i], window=windows[i]) for n, i in enumerate(order)]
+        return self._ships
 
     def transform(self, ship: Ship) -> Transform:
         """Of the ship's chip."""
         return window_transform(ship.window, self._origin.ulx_m, self._origin.uly_m)
 
-    def read_scl(self, ships: Sequence[Ship]) -> Iterator[tuple[Ship, ReadError | None]]:
-        """Read SCL for all ships at once; each ship as soon as its own is there."""
-        asset = self._assets["SCL"]
-        if not ships:
-            return
-        for ship, read in zip(ships, self._start(asset, ships, 0), strict=True):
-            pixels = read.wait(self._stop)
-            if isinstance(pixels, ReadError):
-                yield ship, pixels
-                continue
-            coarse = self._coarse(asset, ship, 0)
-            fine = pixels if coarse is None else upsample_nearest(pixels, coarse, ship.window.rows, ship.window.cols)
-            ship.scl = fine.astype(np.uint8)
-            yield ship, None
+    def open(self, bands: Iterable[str], ships: Sequence[Ship], then: Callable[[], None]) -> None:
+        """Read the directories of `bands`, all at once, and call `then` when it is known how `ships` are read from them."""
+        bands = [band for band in bands if band not in self._sources]
+        opened = Countdown(len(bands) + 1, then)
+        wanted = {ship.number for ship in ships}
+        for band in bands:
+            asset = self._assets[band]
+            if asset.gsd_m not in (10, 20) or self._shift(asset) is None:
+                self._sources[band] = LostWindows(self._unfit(asset))
+                opened()
+            else:
+                self._open(band, asset, wanted, opened)
+        opened()
 
-    def read_bands(self, ships: Sequence[Ship], bands: Sequence[str]) -> Iterator[tuple[Ship, ReadError | None]]:
-        """Read `bands` for all ships at once; each ship as soon as all of its own are there."""
-        if not ships:
-            return
-        self._reader.open(self._assets[band] for band in bands)
-        reads = {band: self._start(self._assets[band], ships, MARGINS[self._method]) for band in bands}
-        for number, ship in enumerate(ships):
-            problem: ReadError | None = None
-            for band in bands:
-                pixels = reads[band][number].wait(self._stop)
-                if isinstance(pixels, ReadError):
-                    problem = pixels
-                    break
-                ship.raw[band] = pixels
-            yield ship, problem
+    def _open(self, band: str, asset: Asset, wanted: set[int], opened: Callable[[], None]) -> None:
+        def found(directory: Directory) -> None:
+            # Ships that have been refused take up no block; their numbers stay, so that those of the others do.
+            windows = [self._raw_window(asset, band, s) if s.number in wanted else _NOWHERE for s in self._ships]
+            self._sources[band] = select_windows(asset, directory, windows, self._engine)
+            opened()
+
+        open_asset(asset, self._engine, found)
+
+    def needs_bytes(self, ship: Ship, bands: Iterable[str]) -> int:
+        """What has to be reserved before `bands` of a ship are read, besides what is reserved already."""
+        return sum(self._sources[band].needs_bytes(ship.number) for band in bands)
+
+    def reserve(self, ship: Ship, bands: Iterable[str]) -> int:
+        """The same, and take note that these bytes are being reserved."""
+        return sum(self._sources[band].reserve(ship.number) for band in bands)
+
+    def read(self, ships: Iterable[Ship], bands: Sequence[str], then: Callable[[], None]) -> None:
+        """Read `bands` for `ships` and call `then` when all is there, as pixels or as an error."""
+        numbers = [ship.number for ship in ships]
+        arrived = Countdown(len(bands) + 1, then)
+        for band in bands:
+            self._sources[band].read(numbers, arrived)
+        arrived()
+
+    def drop(self, ship: Ship, bands: Iterable[str]) -> None:
+        """`bands` of a ship are not needed any more."""
+        for band in bands:
+            self._sources[band].drop(ship.number)
+
+    def problem(self, ship: Ship, bands: Iterable[str]) -> ReadError | None:
+        """Why one of `bands` could not be read; none when all could."""
+        for band in bands:
+            pixels = self._sources[band].pixels(ship.number)
+            if isinstance(pixels, ReadError):
+                return pixels
+        return None
+
+    def raw(self, ship: Ship, band: str) -> npt.NDArray[Any]:
+        """Digital numbers on the asset's own grid, with the margin that resampling needs."""
+        pixels = self._sources[band].pixels(ship.number)
+        assert not isinstance(pixels, ReadError)
+        return pixels
+
+    def classes(self, ship: Ship) -> npt.NDArray[np.uint8]:
+        """SCL of a ship, (rows, cols) on the 10 m grid."""
+        return self.digital_numbers(ship, "SCL").astype(np.uint8)
 
     def has_data(self, ship: Ship, band: str) -> npt.NDArray[np.bool_]:
         """(rows, cols) on the 10 m grid: where DN is not 0."""
@@ -119,30 +149,26 @@ class ScenePixels:
 
     def digital_numbers(self, ship: Ship, band: str) -> npt.NDArray[Any]:
         """(rows, cols) on the 10 m grid, by the nearest pixel where the band is of 20 m; 0 is no data."""
-        raw = ship.raw[band]
-        coarse = self._coarse(self._assets[band], ship, MARGINS[self._method])
+        raw = self.raw(ship, band)
+        coarse = self._coarse(self._assets[band], ship, self._margin(band))
         return raw if coarse is None else upsample_nearest(raw, coarse, ship.window.rows, ship.window.cols)
 
     def reflectance(self, ship: Ship, band: str, boa_offset_dn: int) -> npt.NDArray[np.float32]:
         """(rows, cols) on the 10 m grid: 0 is no data, else 0.0001 to 1."""
-        raw = ship.raw[band]
-        coarse = self._coarse(self._assets[band], ship, MARGINS[self._method])
+        raw = self.raw(ship, band)
+        coarse = self._coarse(self._assets[band], ship, self._margin(band))
         if coarse is None:
             return to_reflectance(raw, boa_offset_dn)
         fine = upsample(raw, coarse, ship.window.rows, ship.window.cols, self._method, boa_offset_dn)
         return np.nan_to_num(np.clip(fine / QUANTIFICATION, LEAST_VALID, 1.0), nan=0.0).astype(np.float32)
 
-    def _start(self, asset: Asset, ships: Sequence[Ship], margin: int) -> list[WindowRead]:
-        if asset.gsd_m not in (10, 20) or self._shift(asset) is None:
-            facts = f"pixels of {asset.gsd_m} m from ({asset.ulx_m}, {asset.uly_m})"
-            expected = f"10 or 20 m from ({self._origin.ulx_m}, {self._origin.uly_m})"
-            problem = ReadError(without_query(asset.href), f"{facts} do not fit the scene's grid, expected {expected}")
-            return [WindowRead(problem) for _ in ships]
-        windows = []
-        for ship in ships:
-            coarse = self._coarse(asset, ship, margin)
-            windows.append(self._own_window(asset, ship) if coarse is None else coarse.window)
-        return self._reader.start(asset, windows, self._stop)
+    def _margin(self, band: str) -> int:
+        return 0 if band == "SCL" else MARGINS[self._method]
+
+    def _unfit(self, asset: Asset) -> ReadError:
+        facts = f"pixels of {asset.gsd_m} m from ({asset.ulx_m}, {asset.uly_m})"
+        expected = f"10 or 20 m from ({self._origin.ulx_m}, {self._origin.uly_m})"
+        return ReadError(without_query(asset.href), f"{facts} do not fit the scene's grid, expected {expected}")
 
     def _shift(self, asset: Asset) -> tuple[int, int] | None:
         return grid_shift_px(asset.ulx_m, asset.uly_m, self._origin.ulx_m, self._origin.uly_m)
@@ -150,8 +176,17 @@ class ScenePixels:
     def _own_window(self, asset: Asset, ship: Ship) -> Window:
         """The chip in 10 m pixels from the asset's own corner."""
         right_px, down_px = self._shift(asset) or (0, 0)
-        return shift_window(ship.window, right_px, down_px)
+        return shift_window(ship.window, right_px, down_px) if right_px or down_px else ship.window
+
+    def _raw_window(self, asset: Asset, band: str, ship: Ship) -> Window:
+        """What of the asset the chip needs."""
+        coarse = self._coarse(asset, ship, self._margin(band))
+        return self._own_window(asset, ship) if coarse is None else coarse.window
 
     def _coarse(self, asset: Asset, ship: Ship, margin: int) -> CoarseWindow | None:
         """The chip on the asset's grid when that is the 20 m one."""
         return coarse_window(self._own_window(asset, ship), margin) if asset.gsd_m == 20 else None
+
+
+_NOWHERE = Window(row_off=-(1 << 40), col_off=-(1 << 40), rows=1, cols=1)
+"""Outside every raster."""

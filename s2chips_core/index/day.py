@@ -1,110 +1,25 @@
 """The chips of one source of a day: from its matches to artefacts, index parts and outcomes.
 
-Here: what still has to be cut, what stands from an earlier run, the caps, writing artefacts, the commit. Not here: reading
-and judging pixels (`chips.cutting`), the threads (`batch`), the journal and the removal of orphans (`commit`).
-
-Running a day again changes nothing and reads no pixel: a chip stands while its fingerprint (position, scene and its
-revision, configuration) is that of its sidecar and its artefacts are there; so do refusals, except read errors. A chip that
-another source has made in the same way is taken over without reading it.
-
-What a chip is cut from (`provenance`) is written before its artefacts and stays, also when the run is given up.
+Here: the calls. Not here: what still has to be cut and what stands (`day_run`), reading and judging pixels
+(`chips.cutting`), the threads (`batch`), the journal and the removal of orphans (`commit`).
 """
 
-import contextlib
-import dataclasses
-import logging
 import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from datetime import date, datetime
-from typing import Any
 
-import pandas as pd
-
-from s2chips_core import layout, tables
-from s2chips_core.chips.chip import Chip, CutRequest, Refusal
-from s2chips_core.chips.cutting import cut_scene
+from s2chips_core import layout
+from s2chips_core.chips.cutting import cut_scenes
 from s2chips_core.config import Settings
-from s2chips_core.errors import StorageError
 from s2chips_core.fetch import Fetcher
-from s2chips_core.index.batch import Cut, cut_batch
-from s2chips_core.index.chip_files import are_intact, encode_artefacts, write_artefacts
-from s2chips_core.index.commit import Journal, commit_source, withdraw_source
+from s2chips_core.index.batch import Cut
+from s2chips_core.index.day_result import DayResult, Progress
+from s2chips_core.index.day_run import DayRun, whole_ms
 from s2chips_core.index.day_tables import put_day_tables
-from s2chips_core.index.earlier import Earlier, read_earlier
-from s2chips_core.index.outcomes import (
-    Outcome,
-    chipped_row,
-    counts,
-    outcome_row,
-    outcomes_frame,
-    standing_row,
-    unmatched_row,
-)
 from s2chips_core.index.parts import COMMIT_LOCK
-from s2chips_core.index.provenance import keep_config, keep_scene
-from s2chips_core.index.prune_moves import finish_moves
-from s2chips_core.index.records import ChipKey, chip_key, index_frame, row_from_chip, row_from_earlier
-from s2chips_core.index.vessels import SceneVessels, read_vessels
-from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
-from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import Storage
 
-logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a day is."""
-
-    total: int
-    """Targets."""
-    done: int
-    """Targets with an outcome."""
-    chips: int
-    refusals: int
-    bytes: int
-    """Body bytes read since the start."""
-    seconds: float
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DayResult:
-    """What became of the targets of one source of a day, and what it cost."""
-
-    day: date
-    source_id: str
-    counts: dict[str, int]
-    """Targets by outcome, every outcome is there."""
-    rows: pd.DataFrame
-    """PART_SCHEMA: the chips of this source and day."""
-    outcomes: pd.DataFrame
-    """OUTCOME_SCHEMA: one row for every target."""
-    scene_days: tuple[date, ...]
-    """Days whose chips may have changed, those that lost theirs too; sorted."""
-    chips_cut: int
-    """Chips that were cut now."""
-    chips_kept: int
-    """Chips that stand from earlier."""
-    chips_lost: dict[str, int]
-    """Chips of an earlier run that this source no longer has, by the outcome that their targets have now."""
-    requests: int
-    bytes: int
-    seconds: float
-
-    @property
-    def chips_per_second(self) -> float:
-        """Chips cut per second; 0 when none were."""
-        return self.chips_cut / self.seconds if self.chips_cut and self.seconds > 0 else 0.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    """A target with a scene, which nobody else of its source shares."""
-
-    match: dict[str, Any]
-    key: ChipKey
+__all__ = ["DayResult", "Progress", "chip_day", "write_day_tables"]
 
 
 def chip_day(
@@ -118,7 +33,7 @@ def chip_day(
     software_version: str,
     stop: threading.Event | None = None,
     progress: Callable[[Progress], None] | None = None,
-    cut: Cut = cut_scene,
+    cut: Cut = cut_scenes,
 ) -> DayResult:
     """Make the chips of one source of a day and commit them with the outcome of every target.
 
@@ -142,13 +57,13 @@ def chip_day(
         CancelledRunError: `stop` was set. What this run has written is deleted, the earlier commit stands.
     """
     with storage.lock(layout.source_lock(day, source_id)):
-        run = _Run(
+        run = DayRun(
             day=day,
             source_id=source_id,
             settings=settings,
             storage=storage,
             fetcher=fetcher,
-            created_at=_whole_ms(clock()),
+            created_at=whole_ms(clock()),
             software_version=software_version,
             stop=stop,
             progress=progress,
@@ -161,245 +76,3 @@ def write_day_tables(day: date, storage: Storage) -> None:
     """Write the day's matches and outcomes: the union of the parts of its sources; with no parts, the table is removed."""
     with storage.lock(COMMIT_LOCK):
         put_day_tables(day, storage)
-
-
-class _Run:
-    """One run of `chip_day`; decisions are made on the calling thread only."""
-
-    def __init__(
-        self,
-        *,
-        day: date,
-        source_id: str,
-        settings: Settings,
-        storage: Storage,
-        fetcher: Fetcher,
-        created_at: datetime,
-        software_version: str,
-        stop: threading.Event | None,
-        progress: Callable[[Progress], None] | None,
-        cut: Cut,
-    ) -> None:
-        self.day, self.source_id, self.settings, self.storage = day, source_id, settings, storage
-        self.fetcher, self.created_at, self.software_version = fetcher, created_at, software_version
-        self.stop, self.tell, self.cut = stop, progress, cut
-        self.began, self.before = time.monotonic(), fetcher.stats()
-        self.outcomes: dict[str, dict[str, Any]] = {}
-        """By target_id."""
-        self.vessels: dict[str, SceneVessels] = {}
-        """By scene."""
-        self.rows: list[dict[str, Any]] = []
-        self.fresh: dict[str, date] = {}
-        """Paths of the chips that this run has written."""
-
-    def result(self) -> DayResult:
-        """Decide, cut, commit."""
-        matches = tables.read_arrow(self.storage, layout.matches_part(self.day, self.source_id), MATCH_SCHEMA).to_pylist()
-        self.total = len(matches)
-        candidates = self._candidates(matches)
-        self.vessels = read_vessels(self.storage, self.day, self.source_id, matches, self.settings)
-        with self.storage.lock(COMMIT_LOCK):
-            finish_moves(self.storage)
-            earlier = read_earlier(self.storage, self.day, self.source_id, {c.key.scene_day for c in candidates})
-            waiting = [c for c in candidates if not self._stands(c, earlier)]
-            journal = self._journal(waiting, earlier)
-            if journal is not None:
-                self.storage.put(layout.journal(self.day, self.source_id), journal.to_json())
-        self._report()
-        with self._withdrawn_on_failure(journal):
-            self._try_in_order(waiting, earlier)
-            rows = index_frame(self.rows)
-            outcomes = outcomes_frame(self.outcomes[match["target_id"]] for match in matches)
-        scene_days = commit_source(
-            self.storage,
-            self.day,
-            self.source_id,
-            rows=rows,
-            outcomes=outcomes,
-            fresh=self.fresh,
-            journal=journal,
-            masks=self.settings.masks.persist,
-        )
-        spent = self.fetcher.stats() - self.before
-        found = DayResult(
-            day=self.day,
-            source_id=self.source_id,
-            counts=counts(outcomes),
-            rows=rows,
-            outcomes=outcomes,
-            scene_days=tuple(sorted(scene_days)),
-            chips_cut=len(self.fresh),
-            chips_kept=len(rows) - len(self.fresh),
-            chips_lost=self._lost(earlier),
-            requests=spent.requests,
-            bytes=spent.bytes,
-            seconds=time.monotonic() - self.began,
-        )
-        logger.info(
-            "%s %s: %d targets, %d chips cut, %d kept, %d requests, %d bytes, %.1f s",
-            *(self.day, self.source_id, self.total, found.chips_cut, found.chips_kept),
-            *(found.requests, found.bytes, found.seconds),
-        )
-        return found
-
-    def _candidates(self, matches: Sequence[dict[str, Any]]) -> list[_Candidate]:
-        """The targets that may get a chip, in the order in which they are tried; the others get their outcome here."""
-        first: dict[str, _Candidate] = {}
-        for match in matches:
-            if match["status"] != MatchStatus.MATCHED:
-                self.outcomes[match["target_id"]] = unmatched_row(match)
-                continue
-            candidate = _Candidate(match=match, key=chip_key(match, self.settings))
-            same = first.setdefault(candidate.key.chip_id, candidate)
-            if same is not candidate:
-                detail = f"the same ship, scene and place as target {same.match['target_id']}: one chip for both"
-                self._decide(candidate, Outcome.DUPLICATE, detail)
-        return sorted(first.values(), key=lambda c: (c.match["scene_datetime"], c.key.chip_id))
-
-    def _stands(self, candidate: _Candidate, earlier: Earlier) -> bool:
-        """Whether the earlier decision of this source stands; then it is taken over."""
-        refused = earlier.refused.get(candidate.key.chip_id)
-        if refused is not None and refused["fingerprint"] == candidate.key.fingerprint:
-            self.outcomes[candidate.match["target_id"]] = standing_row(candidate.match, refused)
-            return True
-        return self._take_over(candidate, earlier.own, earlier.uncertain)
-
-    def _take_over(self, candidate: _Candidate, known: Mapping[str, dict[str, Any]], uncertain: frozenset[str]) -> bool:
-        """Whether the chip has been made already, exactly so; then it gets its row."""
-        key, row = candidate.key, known.get(candidate.key.chip_id)
-        if row is None or (row["fingerprint"], row["path"]) != (key.fingerprint, key.path) or key.path in uncertain:
-            return False
-        # The artefacts too: another source may have replaced them since the row was written.
-        if not are_intact(self.storage, key, masks=self.settings.masks.persist):
-            return False
-        labels = self._labels(candidate, row["transform"])
-        self._chipped(candidate, row_from_earlier(candidate.match, key, row, labels))
-        return True
-
-    def _labels(self, candidate: _Candidate, transform: Sequence[float]) -> list[dict[str, Any]]:
-        a, b, c, d, e, f = transform
-        return self.vessels[candidate.match["scene"]].labels(
-            candidate.match,
-            lat=candidate.key.lat,
-            lon=candidate.key.lon,
-            transform=(a, b, c, d, e, f),
-            size_px=self.settings.tiling.chip_size_px,
-        )
-
-    def _journal(self, waiting: Sequence[_Candidate], earlier: Earlier) -> Journal | None:
-        kept = {row["path"] for row in self.rows}
-        drops = {row["path"]: row["scene_datetime"].date() for row in earlier.own.values() if row["path"] not in kept}
-        if earlier.replay is not None:
-            drops |= earlier.replay.paths
-        writes = {c.key.path: c.key.scene_day for c in waiting}
-        return Journal(writes=writes, drops=drops) if writes or drops else None
-
-    def _lost(self, earlier: Earlier) -> dict[str, int]:
-        kept = {row["path"] for row in self.rows}
-        targets = [row["target_id"] for row in earlier.own.values() if row["path"] not in kept]
-        now = Counter(str(self.outcomes[t]["outcome"]) if t in self.outcomes else "no target" for t in targets)
-        return {outcome: n for outcome, n in sorted(now.items()) if outcome != Outcome.CHIPPED}  # those have another chip
-
-    @contextlib.contextmanager
-    def _withdrawn_on_failure(self, journal: Journal | None) -> Iterator[None]:
-        done = False
-        try:
-            yield
-            done = True
-        finally:
-            if not done and journal is not None:
-                # If even this fails, the journal stays and the next run of this day and source does it.
-                with contextlib.suppress(StorageError):
-                    withdraw_source(self.storage, self.day, self.source_id, fresh=self.fresh, journal=journal)
-
-    def _try_in_order(self, waiting: Sequence[_Candidate], earlier: Earlier) -> None:
-        """Try as many at once as chips are missing to the cap: no more can come of them, and none is passed over."""
-        cap = self.settings.limits.chips_cap
-        at = 0
-        while at < len(waiting) and (cap is None or len(self.rows) < cap):
-            batch = waiting[at:] if cap is None else waiting[at : at + cap - len(self.rows)]
-            at += len(batch)
-            self._cut([c for c in batch if not self._take_over(c, earlier.others, earlier.uncertain)])
-        for candidate in waiting[at:]:
-            detail = f"the cap of {cap} chips was reached by ships before it in the order of scene time and chip id"
-            self._decide(candidate, Outcome.OVER_CAP, detail)
-        self._report()
-
-    def _cut(self, batch: Sequence[_Candidate]) -> None:
-        by_target = {c.match["target_id"]: c for c in batch}
-        by_scene: dict[str, list[_Candidate]] = {}
-        for candidate in batch:
-            by_scene.setdefault(candidate.match["scene"], []).append(candidate)
-        groups = [(Scene.from_json(text), [_request(c) for c in members]) for text, members in by_scene.items()]
-
-        keep_config(self.storage, self.settings)
-
-        def write(chip: Chip) -> dict[str, Any]:
-            candidate = by_target[chip.request.target_id]
-            keep_scene(self.storage, candidate.match["scene"])
-            row = row_from_chip(
-                candidate.match,
-                candidate.key,
-                chip,
-                self._labels(candidate, chip.transform),
-                created_at=self.created_at,
-                software_version=self.software_version,
-                config_hash=self.settings.config_hash,
-            )
-            write_artefacts(self.storage, candidate.key.path, encode_artefacts(row, chip, self.settings))
-            self.fresh[candidate.key.path] = candidate.key.scene_day
-            return row
-
-        results = cut_batch(groups, cut=self.cut, write=write, settings=self.settings, fetcher=self.fetcher, stop=self.stop)
-        with contextlib.closing(results):
-            for request, result in results:
-                candidate = by_target[request.target_id]
-                if isinstance(result, Refusal):
-                    self._decide(candidate, Outcome(result.reason.value), result.detail, result)
-                else:
-                    self._chipped(candidate, result)
-                self._report()
-
-    def _decide(self, candidate: _Candidate, outcome: Outcome, detail: str, refusal: Refusal | None = None) -> None:
-        logger.debug("%s: %s: %s", candidate.match["target_id"], outcome, detail)
-        self.outcomes[candidate.match["target_id"]] = outcome_row(
-            candidate.match,
-            outcome,
-            detail,
-            chip_id=candidate.key.chip_id,
-            fingerprint=candidate.key.fingerprint,
-            numbers=None if refusal is None else refusal.numbers,
-        )
-
-    def _chipped(self, candidate: _Candidate, row: dict[str, Any]) -> None:
-        self.rows.append(row)
-        self.outcomes[candidate.match["target_id"]] = chipped_row(candidate.match, row)
-
-    def _report(self) -> None:
-        if self.tell is not None:
-            self.tell(
-                Progress(
-                    total=self.total,
-                    done=len(self.outcomes),
-                    chips=len(self.rows),
-                    refusals=len(self.outcomes) - len(self.rows),
-                    bytes=self.fetcher.stats().bytes - self.before.bytes,
-                    seconds=time.monotonic() - self.began,
-                )
-            )
-
-
-def _request(candidate: _Candidate) -> CutRequest:
-    match = candidate.match
-    return CutRequest(
-        target_id=match["target_id"],
-        mmsi=int(match["mmsi"]),
-        lat=candidate.key.lat,
-        lon=candidate.key.lon,
-        chip_id=candidate.key.chip_id,
-    )
-
-
-def _whole_ms(time_utc: datetime) -> datetime:
-    """What a table can hold: milliseconds."""
-    return time_utc.replace(microsecond=time_utc.microsecond // 1000 * 1000)

@@ -219,7 +219,6 @@ def test_a_file_replaced_while_it_is_read(server: RangeServer, reader: SceneRead
     server.files[other], server.etags[other] = FILES[name], '"one"'
     asset = asset_of(server.href(other), PIXELS)
     window = Window(row_off=0, col_off=0, rows=8, cols=8)
-    reader.open([asset])
     reader.read_windows(asset, [window])
     server.etags[other] = '"two"'
     (got,) = reader.read_windows(asset, [Window(row_off=300, col_off=300, rows=8, cols=8)])

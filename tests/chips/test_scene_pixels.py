@@ -1,13 +1,15 @@
 """Ships on the grid of their scene."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from s2chips_core.chips.reader import SceneReader
-from s2chips_core.chips.scene_pixels import ScenePixels
+from s2chips_core.chips.engine import Engine
+from s2chips_core.chips.memory import MemoryBudget
+from s2chips_core.chips.scene_pixels import ScenePixels, Ship
 from s2chips_core.fetch import Fetcher
 from tests.chips.range_server import RangeServer, serving
 from tests.chips.scenes import make_files, make_pixels, make_scene, padded_window, request_at, to_10_m
@@ -23,8 +25,19 @@ def server() -> Iterator[RangeServer]:
 
 @pytest.fixture
 def pixels(server: RangeServer) -> Iterator[ScenePixels]:
+    failures: list[BaseException] = []
     with ThreadPoolExecutor(2) as pool:
-        yield ScenePixels(make_scene(server, PIXELS), "B03", "cubic", SceneReader(Fetcher((server.host,)), pool), None)
+        memory = MemoryBudget(1 << 30)
+        engine = Engine(Fetcher((server.host,)), network=pool, processor=pool, memory=memory, failed=failures.append)
+        yield ScenePixels(make_scene(server, PIXELS), "B03", "cubic", engine)
+    assert failures == []
+
+
+def read(pixels: ScenePixels, ships: list[Ship], bands: list[str]) -> None:
+    for step in (pixels.open, pixels.read):
+        done = threading.Event()
+        step(*((bands, ships) if step == pixels.open else (ships, bands)), done.set)  # type: ignore[operator]
+        assert done.wait(20)
 
 
 @pytest.mark.parametrize(("right_m", "down_m"), [(0.01, 0.01), (9.99, 9.99), (5, 5), (0.01, 9.99)])
@@ -45,12 +58,12 @@ def test_ships_are_taken_along_the_blocks(pixels: ScenePixels) -> None:
 def test_both_grids_on_the_chips_own(pixels: ScenePixels, place: tuple[int, int]) -> None:
     col, row = place
     ships = pixels.place([request_at(*place)], 64)
-    assert [problem for _, problem in pixels.read_bands(ships, ["B08", "B11"])] == [None]
-    assert [problem for _, problem in pixels.read_scl(ships)] == [None]
+    read(pixels, ships, ["B08", "B11", "SCL"])
     (ship,) = ships
+    assert pixels.problem(ship, ["B08", "B11", "SCL"]) is None
     box = (row - 32, col - 32, 64)
     nearest = {band: PIXELS[band].repeat(2, axis=0).repeat(2, axis=1) for band in ("B11", "SCL")}
-    np.testing.assert_array_equal(ship.scl, padded_window(nearest["SCL"], *box))
+    np.testing.assert_array_equal(pixels.classes(ship), padded_window(nearest["SCL"], *box))
     np.testing.assert_array_equal(pixels.digital_numbers(ship, "B08"), padded_window(PIXELS["B08"], *box))
     np.testing.assert_array_equal(pixels.digital_numbers(ship, "B11"), padded_window(nearest["B11"], *box))
     np.testing.assert_array_equal(pixels.has_data(ship, "B11"), padded_window(nearest["B11"], *box) > 0)

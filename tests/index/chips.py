@@ -169,6 +169,19 @@ class Cutter:
                 yield Refusal(request=request, reason=reason, detail=f"said {reason}", numbers=numbers)
 
 
+def scene_by_scene(cut: Any) -> Any:
+    """Something that cuts one scene, such as a `Cutter`, as something that cuts many, such as `cut_scenes`."""
+
+    def cut_all(groups: Any, *, memory: Any = None, opened: Any = None, **kwargs: Any) -> Iterator[Chip | Refusal]:
+        for scene, requests in groups:
+            for result in cut(scene, requests, **kwargs):
+                if memory is not None and isinstance(result, Chip):
+                    memory.enter()
+                yield result
+
+    return cut_all
+
+
 def labels_alone(match: Mapping[str, Any], key: ChipKey, chip: Chip, settings: Settings = SETTINGS) -> list[Any]:
     """The labels of a chip with no other ship around."""
     nobody = place_vessels(pd.DataFrame(columns=list(VESSEL_COLUMNS)), chip.epsg)

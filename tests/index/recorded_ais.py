@@ -20,7 +20,7 @@ from s2chips_core.index.parts import scene_days
 from s2chips_core.index.prune import PruneResult, prune_chips
 from s2chips_core.index.tiles import build_tiles_index
 from s2chips_core.storage import LocalStorage, Storage
-from tests.index.chips import DAY, NOW, SETTINGS, Cutter, match_of, scenes_of_days, write_matches
+from tests.index.chips import DAY, NOW, SETTINGS, Cutter, match_of, scene_by_scene, scenes_of_days, write_matches
 
 FILE = layout.file_source("0123456789abcdef")
 NEXT_DAY = DAY + timedelta(days=1)
@@ -69,7 +69,7 @@ def chip(
         settings=settings,
         storage=storage,
         fetcher=Fetcher(()),
-        cut=cutter or Cutter({244_660_003: RefusalReason.GATE_CLOUD}),
+        cut=scene_by_scene(cutter or Cutter({244_660_003: RefusalReason.GATE_CLOUD})),
         clock=lambda: NOW,
         software_version="0.1.0",
     )

@@ -1,7 +1,6 @@
 """Threads: everything is answered once, errors and stops reach the caller, nothing runs on."""
 
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +10,8 @@ from s2chips_core.chips.chip import CutRequest
 from s2chips_core.chips.gate import RefusalReason
 from s2chips_core.errors import CancelledRunError, StorageError
 from s2chips_core.fetch import Fetcher
-from s2chips_core.index.batch import SCENES_AT_ONCE, cut_batch
-from tests.index.chips import SETTINGS, Cutter, scene_of
-
-EIGHT_READERS = SETTINGS.override({"compute": {"workers": 8}})
+from s2chips_core.index.batch import cut_batch
+from tests.index.chips import SETTINGS, Cutter, scene_by_scene, scene_of
 
 
 def groups(*sizes: int) -> Any:
@@ -27,7 +24,8 @@ def request(number: int) -> CutRequest:
 
 
 def cut(some: Any, *, cutter: Any = None, write: Any = lambda chip: chip.request.target_id, stop: Any = None) -> Any:
-    return cut_batch(some, cut=cutter or Cutter(), write=write, settings=EIGHT_READERS, fetcher=Fetcher(()), stop=stop)
+    cuts = scene_by_scene(cutter or Cutter())
+    return cut_batch(some, cut=cuts, write=write, settings=SETTINGS, fetcher=Fetcher(()), stop=stop)
 
 
 def test_everything_is_answered_once() -> None:
@@ -36,28 +34,6 @@ def test_everything_is_answered_once() -> None:
     assert sorted(r.target_id for r, _ in found) == [f"t{n:03d}" for n in range(46)]
     assert [(r.mmsi, result.reason) for r, result in found if not isinstance(result, str)] == [(3, "gate_cloud")]
     assert list(cut([])) == []
-
-
-def test_readers_are_shared_among_scenes() -> None:
-    seen: dict[str, int] = {}
-    together, most = [0], [0]
-    counting = threading.Lock()
-
-    class Watching(Cutter):
-        def __call__(self, scene: Any, requests: Any, *, settings: Any, **kwargs: Any) -> Iterator[Any]:
-            seen[scene.scene_id] = settings.compute.workers
-            with counting:
-                together[0] += 1
-                most[0] = max(most[0], together[0])
-            time.sleep(0.02)
-            yield from super().__call__(scene, requests, settings=settings, **kwargs)
-            with counting:
-                together[0] -= 1
-
-    list(cut(groups(20, 1, 1, 1, 1, 1, 1), cutter=Watching()))
-    assert seen.pop("scene 0") == 8
-    assert set(seen.values()) == {8 // SCENES_AT_ONCE}
-    assert 1 < most[0] <= SCENES_AT_ONCE
 
 
 def test_an_error_of_a_writer_reaches_the_caller_and_stops_the_rest() -> None:

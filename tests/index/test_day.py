@@ -42,6 +42,7 @@ from tests.index.chips import (
     Cutter,
     chip_of,
     match_of,
+    scene_by_scene,
     scene_of,
     scenes_of_days,
     unmatched_of,
@@ -53,7 +54,8 @@ FILE = layout.file_source("0123456789abcdef")
 
 def run(storage: Any, cutter: Any, *, source: str = layout.CAPTURE, settings: Settings = SETTINGS, **more: Any) -> DayResult:
     more = {"clock": lambda: NOW, "software_version": "0.1.0"} | more
-    return chip_day(DAY, source, settings=settings, storage=storage, fetcher=Fetcher(()), cut=cutter, **more)
+    more["cut"] = scene_by_scene(cutter)
+    return chip_day(DAY, source, settings=settings, storage=storage, fetcher=Fetcher(()), **more)
 
 
 def files(storage: LocalStorage) -> dict[str, bytes]:

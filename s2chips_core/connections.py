@@ -1,0 +1,198 @@
+"""Connections to hosts, kept open between requests, that another thread can end.
+
+Here: sockets, TLS, and which connection may be used again. The answer's head is parsed by http.client. Not here: which hosts
+may be asked, what is tried again (`fetch`). Why not urllib3's pool: docs/design/0008-reading.md.
+"""
+
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+import time
+import weakref
+from collections.abc import Callable
+
+from urllib3.util.wait import wait_for_read, wait_for_write
+
+from s2chips_core.hrefs import Address
+
+LOOK_S = 0.25
+"""How often a thread that waits for a host looks whether it was interrupted, seconds."""
+DRAIN_MOST_BYTES = 64 * 1024
+"""A longer rest of a body is not read to keep its connection: a new one is cheaper."""
+
+
+class InterruptedReadError(Exception):
+    """`interrupt` was called. Not one of the project's errors: the caller makes one that names the href."""
+
+
+class Connection:
+    """One connection, used by one thread at a time."""
+
+    def __init__(self, address: Address, sock: socket.socket) -> None:
+        self.address, self.sock = address, sock
+        self.response: http.client.HTTPResponse | None = None
+
+
+class Connections:
+    """All connections of one Fetcher; safe to share between threads."""
+
+    def __init__(self, *, timeout_s: float, connect_s: float) -> None:
+        """Args:
+        timeout_s: longest silence of a server, seconds.
+        connect_s: longest time until a server takes a connection, seconds.
+        """
+        self._timeout_s, self._connect_s = timeout_s, connect_s
+        self._lock = threading.Lock()
+        self._idle: dict[Address, list[Connection]] = {}
+        self._used: set[socket.socket] = set()
+        self._tls: ssl.SSLContext | None = None
+        self.interrupted = threading.Event()
+        weakref.finalize(self, _close_all, self._idle)  # for those who forget to close
+
+    def ask(self, address: Address, head: bytes) -> Connection:
+        """Send a request; returns the connection with its `response`, whose head has been read.
+
+        Raises:
+            InterruptedReadError: see `interrupt`.
+            ssl.SSLError, OSError, http.client.HTTPException: there is no answer.
+        """
+        connection = self._take(address)
+        try:
+            connection.sock.sendall(head)
+            self._wait(wait_for_read, connection.sock, self._timeout_s)
+            connection.response = response = http.client.HTTPResponse(connection.sock, method="GET")
+            response.begin()
+        except BaseException as error:
+            self.drop(connection)
+            self._raise_interrupted(error)
+            raise
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep the connection when the body has been read to its end, or nearly so; else close it."""
+        response = connection.response
+        try:
+            keep = response is not None and not response.will_close
+            if keep and response is not None and not response.isclosed():
+                keep = response.length is not None and response.length <= DRAIN_MOST_BYTES
+                if keep:
+                    response.read()
+        except (OSError, http.client.HTTPException):
+            keep = False
+        with self._lock:
+            keep = keep and not self.interrupted.is_set()
+            if keep:
+                self._used.discard(connection.sock)
+                self._idle.setdefault(connection.address, []).append(connection)
+        if not keep:
+            self.drop(connection)
+
+    def drop(self, connection: Connection) -> None:
+        """Close the connection."""
+        if connection.response is not None:
+            connection.response.close()
+        self._close(connection.sock)
+
+    def interrupt(self) -> None:
+        """End all that wait, now and later, with InterruptedReadError."""
+        with self._lock:
+            self.interrupted.set()
+            for sock in self._used:
+                with contextlib.suppress(OSError):  # it is not connected yet, or no more
+                    # Not SSLSocket.shutdown: it takes the encryption away from under the thread that reads.
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            _close_all(self._idle)
+
+    def _take(self, address: Address) -> Connection:
+        while True:
+            with self._lock:
+                if self.interrupted.is_set():
+                    raise InterruptedReadError
+                kept = self._idle.get(address)
+                connection = kept.pop() if kept else None
+                if connection is not None:
+                    self._used.add(connection.sock)
+            if connection is None:
+                return Connection(address, self._open(address))
+            # What comes unasked is the host's goodbye: this connection is of no use any more.
+            if not wait_for_read(connection.sock, 0.0):
+                return connection
+            self._close(connection.sock)
+
+    def _open(self, address: Address) -> socket.socket:
+        problem: OSError | None = None
+        for family, kind, protocol, _, where in socket.getaddrinfo(address.host, address.port, 0, socket.SOCK_STREAM):
+            sock = socket.socket(family, kind, protocol)
+            self._use(sock)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setblocking(False)
+                try:
+                    sock.connect(where)
+                except BlockingIOError:
+                    self._wait(wait_for_write, sock, self._connect_s)
+                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    if code:
+                        raise OSError(code, "cannot connect")  # noqa: B904 - the one above is no reason
+                sock.settimeout(self._timeout_s)
+                return self._encrypt(sock, address) if address.scheme == "https" else sock
+            except BaseException as error:
+                self._close(sock)
+                self._raise_interrupted(error)
+                if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):
+                    raise
+                problem = error
+        raise problem or OSError(f"no address of {address.host}")
+
+    def _encrypt(self, sock: socket.socket, address: Address) -> socket.socket:
+        with self._lock:
+            if self._tls is None:
+                self._tls = ssl.create_default_context()
+                self._tls.set_alpn_protocols(["http/1.1"])
+            context = self._tls
+        # The socket moves into the one that encrypts; until then it stands in `_used` under both, so that it can be ended.
+        secure = context.wrap_socket(sock, server_hostname=address.host, do_handshake_on_connect=False)
+        self._use(secure, instead_of=sock)
+        try:
+            secure.do_handshake()
+        except BaseException:
+            self._close(secure)
+            raise
+        return secure
+
+    def _use(self, sock: socket.socket, instead_of: socket.socket | None = None) -> None:
+        with self._lock:
+            if instead_of is not None:
+                self._used.discard(instead_of)
+            self._used.add(sock)
+            interrupted = self.interrupted.is_set()
+        if interrupted:
+            self._close(sock)
+            raise InterruptedReadError
+
+    def _close(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._used.discard(sock)
+        sock.close()
+
+    def _wait(self, ready: Callable[[socket.socket, float], bool], sock: socket.socket, most_s: float) -> None:
+        """Until `sock` is ready; in short steps, because not every system wakes a thread whose socket is shut down."""
+        end = time.monotonic() + most_s
+        while not ready(sock, min(LOOK_S, most_s)):
+            if self.interrupted.is_set():
+                raise InterruptedReadError
+            if time.monotonic() >= end:
+                raise TimeoutError(f"silent for {most_s:g} s")
+
+    def _raise_interrupted(self, error: BaseException) -> None:
+        if self.interrupted.is_set() and isinstance(error, Exception):
+            raise InterruptedReadError from error
+
+
+def _close_all(idle: dict[Address, list[Connection]]) -> None:
+    while idle:
+        _, kept = idle.popitem()
+        for connection in kept:
+            connection.sock.close()
