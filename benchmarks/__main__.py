@@ -22,7 +22,7 @@ from benchmarks.link import Archive, Conditions, serve
 from benchmarks.peers import PEERS
 from benchmarks.reading import measure, write_truth
 from benchmarks.results import PATH, Results
-from benchmarks.workload import Workload, dense, sparse
+from benchmarks.workload import dense, sparse
 from s2chips_core.sandbox.archive import build_archive
 
 SEED, PAINTED_SHIPS = 20251027, 30
@@ -64,9 +64,7 @@ def main() -> None:
     tell("wrote docs/performance.md")
 
 
-def readers(
-    results: Results, embedded: Path, folder: Path, peers: list[str], *, ships: int, full: bool
-) -> None:
+def readers(results: Results, embedded: Path, folder: Path, peers: list[str], *, ships: int, full: bool) -> None:
     """Every reader under every condition."""
     workloads = {"dense": dense(embedded, ships=ships), "sparse": sparse(embedded)}
     heavy = build_dense_archive(embedded, folder / "heavy", workloads.values(), tell)
