@@ -2,8 +2,8 @@
 
     python -m benchmarks.days ARCHIVE SHIPS_PER_TILE LATENCY_MS DAYS
 
-Prints one line of JSON. The archive is served by the sandbox from another process; days after the first are copies of its last
-day under other dates. Memory is looked at every half second.
+Prints one line of JSON. The archive is served by the sandbox from another process; its last day is copied to other dates
+as often as needed. Memory is looked at every half second.
 """
 
 import contextlib

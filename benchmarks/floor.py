@@ -132,7 +132,8 @@ def _runs(header: Header, blocks: dict[Block, int]) -> Iterator[Block]:
 
 def _directory_end(path: Path) -> int:
     """The least head of the file that its first directory can be read from."""
-    head = path.read_bytes()[:65536]
+    with path.open("rb") as file:
+        head = file.read(65536)
     low, high = 8, len(head)
     while low < high:
         middle = (low + high) // 2

@@ -1,7 +1,7 @@
 """The files of a folder over HTTP from a process of its own, as a far archive answers: late, slowly, sometimes wrongly.
 
-Here: byte ranges with a time to the first byte, a cap on the whole link, faults, and exact counts. It answers a hundred times
-as cheaply as the sandbox's server, so that on a small machine the readers are measured and not the server. Not here: STAC.
+Here: byte ranges with a time to the first byte, a cap on the whole link, faults, and exact counts. It answers more cheaply
+than the sandbox's server, so that on a small machine the readers are measured and not the server. Not here: STAC.
 """
 
 import asyncio

@@ -22,6 +22,23 @@ GOALS: tuple[tuple[str, str, str, float], ...] = (
     ("the same, dense, 100 ms", "dense", "100 ms", 8.0),
 )
 
+MADE = (
+    "Made by `make bench`; do not edit. The raw figures are in benchmarks/results.json, `python -m benchmarks.report` makes "
+    "this page of them."
+)
+READERS = (
+    "From the first request to the last float32 chip in memory. Six bands and SCL of scenes of the embedded archive at "
+    "full size, blocks as heavy as real ones (1.19 bytes a pixel), over HTTP from another process. Seven of ten ships "
+    "pass the gate; readers other than ours are told which. CPU, memory, requests and bytes are each reader's own; figures a "
+    "ship count all ships. Wrong: pixels that differ from rasterio's read of the files on disk. Lost: ships without a chip. "
+    "Faults: a tenth of all requests is answered with 503, a reset connection or half a body. Every reader is run as its "
+    "own documentation recommends (benchmarks/peers)."
+)
+DAYS = (
+    "`run_day` in one process, 30 ms to the first byte: plan, made-up AIS, matching, cutting, GeoTIFF, JSON, GeoJSON and "
+    "quicklook of every chip, labels, GeoJSON of the day, reports."
+)
+
 
 def main() -> None:
     """Write the page from the saved figures."""
@@ -51,15 +68,17 @@ def page(tree: Figures, pictures: Mapping[str, str]) -> str:
     """The whole text."""
     figures, machine = tree["figures"], tree["machine"]
     state = "" if tree.get("complete") else " The run was not finished: what is missing was not measured."
+    measured = (
+        f"Measured on {tree['began'][:10]}, commit {machine['commit']}: {machine['cores']} cores, {machine['model']}, "
+        f"{machine['memory_gb']} GB, {machine['system']}, Python {machine['python']}; load before the run "
+        f"{machine['load_before']}.{state}"
+    )
     parts = [
         "# Performance",
         "",
-        "Made by `make bench`; do not edit. The raw figures are in benchmarks/results.json, "
-        "`python -m benchmarks.report` makes this page of them.",
+        MADE,
         "",
-        f"Measured on {tree['began'][:10]}, commit {machine['commit']}: {machine['cores']} cores, {machine['model']}, "
-        f"{machine['memory_gb']} GB, {machine['system']}, Python {machine['python']}; load before the run "
-        f"{machine['load_before']}.{state}",
+        measured,
         "",
         *_readers(figures, pictures),
         *_goals(figures),
@@ -75,12 +94,7 @@ def _readers(figures: Figures, pictures: Mapping[str, str]) -> list[str]:
     lines = [
         "## Readers",
         "",
-        "From the first request to the last float32 chip in memory. Six bands and SCL of scenes of the embedded archive at full "
-        "size, blocks as heavy as real ones (1.19 bytes a pixel), over plain HTTP from another process. Seven of ten ships pass "
-        "the gate; readers other than ours are told which. CPU, memory, requests and bytes are each reader's own; per-ship "
-        "figures count all ships. Wrong: pixels that differ from rasterio's read of the files on disk. Lost: ships without a "
-        "chip. Faults: a tenth of all requests is answered with 503, a reset connection or half a body. Every reader is run as its "
-        "own documentation recommends (benchmarks/peers).",
+        READERS,
         "",
         *(_image(pictures, "readers", "Chips per second of each reader, and requests and bytes per ship")),
     ]
@@ -129,10 +143,11 @@ def _floor(floor: Figures) -> str:
     ships = floor["ships"]
     requests, joined = floor["files"] + floor["blocks"], floor["files"] + floor["runs"]
     return (
-        f"**Floor**, from the headers of the files: each needed block once. {floor['files']} headers and {floor['blocks']} blocks "
-        f"are {requests} requests, {requests / ships:.2f} a ship; {joined / ships:.2f} where neighbours in the file are joined. "
-        f"{floor['block_bytes'] / ships / 1e6:.2f} MB a ship of whole blocks, {floor['row_bytes'] / ships / 1e6:.2f} MB up to the "
-        f"last needed row of each (headers: {floor['header_bytes'] / ships / 1e3:.1f} kB)."
+        f"**Floor**, from the headers of the files: each needed block once. {floor['files']} headers and {floor['blocks']} "
+        f"blocks are {requests} requests, {requests / ships:.2f} a ship; {joined / ships:.2f} where neighbours are joined. "
+        f"{floor['block_bytes'] / ships / 1e6:.2f} MB a ship of whole blocks, "
+        f"{floor['row_bytes'] / ships / 1e6:.2f} MB up to the last needed row of each "
+        f"(headers: {floor['header_bytes'] / ships / 1e3:.1f} kB)."
     )
 
 
@@ -168,8 +183,7 @@ def _days(figures: Figures, pictures: Mapping[str, str]) -> list[str]:
     lines = [
         "## A day in Dagster",
         "",
-        "`run_day` in one process, 30 ms to the first byte: plan, made-up AIS, matching, cutting, GeoTIFF, JSON, GeoJSON and "
-        "quicklook of every chip, labels, GeoJSON of the day, reports.",
+        DAYS,
         "",
         "| chips | s | chips/s | CPU ms/chip | peak MB | MB at a quarter of the time | MB at the end |",
         "|---:|---:|---:|---:|---:|---:|---:|",

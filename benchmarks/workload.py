@@ -1,6 +1,6 @@
 """Which ships are looked for on which scenes: dense as in a strait, or sparse as at sea.
 
-Here: choosing places on the embedded archive, some of which the gate refuses by SCL, and the value that every reader is given.
+Here: choosing places on the embedded archive, some of which the gate refuses by SCL, and the value that readers get.
 Places are chosen from the files on disk; no reader has a part in it. Not here: the files (`archive`), reading (`reading`).
 """
 
@@ -116,9 +116,9 @@ def dense(folder: Path, ships: int = 200, scenes: int = 6, seed: int = 1) -> Wor
     return _choose("dense", folder, items, [len(part) for part in np.array_split(np.arange(ships), scenes)], 4, 1_200, seed)
 
 
-def sparse(folder: Path, ships_a_scene: int = 4, copies: int = 2, seed: int = 2) -> Workload:
-    """`ships_a_scene` anywhere on every scene; each scene counts `copies` times, under names and with ships of its own."""
-    items = [copy_of(item, number) for number in range(copies) for item in read_items(folder)]
+def sparse(folder: Path, ships_a_scene: int = 4, scenes: int | None = None, copies: int = 2, seed: int = 2) -> Workload:
+    """`ships_a_scene` anywhere on the scenes; each scene counts `copies` times, under names and with ships of its own."""
+    items = [copy_of(item, number) for number in range(copies) for item in read_items(folder)[:scenes]]
     return _choose("sparse", folder, items, [ships_a_scene] * len(items), ships_a_scene, 2_000, seed)
 
 
@@ -160,7 +160,7 @@ def _choose(
 def _candidates(
     judge: "_Judge", generator: np.random.Generator, count: int, clusters: int, spread_px: float
 ) -> Iterator[tuple[int, int]]:
-    """Upper-left corners: around places that pass, so that the land and cloud beside them refuse the others; then anywhere."""
+    """Upper-left corners: around places that pass, so that land and cloud beside them refuse the others; then anywhere."""
     found = 0
     while found < clusters:
         middle = generator.uniform(0, TILE_PX - CHIP_PX, 2)
