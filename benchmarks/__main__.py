@@ -10,7 +10,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from benchmarks.link import Archive, Conditions, serve
 from benchmarks.peers import PEERS
 from benchmarks.reading import measure, write_truth
 from benchmarks.results import PATH, Results
-from benchmarks.workload import dense, sparse
+from benchmarks.workload import Workload, dense, sparse
 from s2chips_core.sandbox.archive import build_archive
 
 SEED, PAINTED_SHIPS = 20251027, 30
@@ -46,8 +46,11 @@ def main() -> None:
     asked = {"full": options.full, "ships": options.ships}
     results = Results(options.results, fresh=options.fresh, sizes=asked)
     embedded = build_archive(options.folder / "embedded", seed=SEED, ships_per_tile=PAINTED_SHIPS, progress=tell)
+    if {"readers", "sizes"} & set(options.only):
+        workloads = {"dense": dense(embedded, ships=options.ships), "sparse": sparse(embedded)}
+        heavy = build_dense_archive(embedded, options.folder / "heavy", workloads.values(), tell)
     if "readers" in options.only:
-        readers(results, embedded, options.folder, options.peers, ships=options.ships, full=options.full)
+        readers(results, workloads, heavy, options.folder, options.peers, full=options.full)
     if "days" in options.only:
         for ships_per_tile in (1_000, 4_000) if options.full else (1_000,):
             key = f"days/{ships_per_tile}"
@@ -55,7 +58,7 @@ def main() -> None:
                 tell(f"a day in Dagster, {ships_per_tile} made-up ships a tile")
                 results.put(key, measure_day(embedded, ships_per_tile=ships_per_tile))
     if "sizes" in options.only:
-        sizes.measure(results, embedded, options.folder, full=options.full, tell=tell)
+        sizes.measure(results, workloads["dense"], heavy, embedded, options.folder, full=options.full, tell=tell)
     if "scripts" in options.only:
         scripts.measure(results, full=options.full, tell=tell)
     if options.only == list(PARTS) and options.peers == list(PEERS):
@@ -64,10 +67,10 @@ def main() -> None:
     tell("wrote docs/performance.md")
 
 
-def readers(results: Results, embedded: Path, folder: Path, peers: list[str], *, ships: int, full: bool) -> None:
+def readers(
+    results: Results, workloads: Mapping[str, Workload], heavy: Path, folder: Path, peers: list[str], *, full: bool
+) -> None:
     """Every reader under every condition."""
-    workloads = {"dense": dense(embedded, ships=ships), "sparse": sparse(embedded)}
-    heavy = build_dense_archive(embedded, folder / "heavy", workloads.values(), tell)
     for name, workload in workloads.items():
         workload.save(folder / f"{name}.json")
         if f"floor/{name}" not in results:

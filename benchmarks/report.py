@@ -29,8 +29,8 @@ MADE = (
 READERS = (
     "From the first request to the last float32 chip in memory. Six bands and SCL of scenes of the embedded archive at "
     "full size, blocks as heavy as real ones (1.19 bytes a pixel), over HTTP from another process. Seven of ten ships "
-    "pass the gate; readers other than ours are told which. CPU, memory, requests and bytes are each reader's own; figures a "
-    "ship count all ships. Wrong: pixels that differ from rasterio's read of the files on disk. Lost: ships without a chip. "
+    "pass the gate; the other readers are told which. CPU, memory, requests and bytes are each reader's own; figures a "
+    "ship count all. Wrong: pixels that differ from rasterio's read of the files on disk. Lost: ships without a chip. "
     "Faults: a tenth of all requests is answered with 503, a reset connection or half a body. Every reader is run as its "
     "own documentation recommends (benchmarks/peers)."
 )

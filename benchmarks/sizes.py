@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.archive import build_dense_archive
 from benchmarks.days import measure_day
 from benchmarks.link import Conditions, serve
 from benchmarks.reading import NO_TRUTH
 from benchmarks.reading import measure as measure_reader
 from benchmarks.results import Results
-from benchmarks.workload import CHIP_PX, TILE_PX, Workload, dense, sparse
+from benchmarks.workload import CHIP_PX, TILE_PX, Workload
 
 SHIPS, SHIPS_FULL = (10, 100, 1_000), (10, 100, 1_000, 10_000)
 DAYS, DAYS_FULL = (1, 4), (1, 10, 30)
@@ -26,10 +25,10 @@ DAY_SHIPS_PER_TILE = 10
 JITTER_PX = 100
 
 
-def measure(results: Results, embedded: Path, folder: Path, *, full: bool, tell: Callable[[str], None]) -> None:
-    """All sizes."""
-    base = dense(embedded)
-    heavy = build_dense_archive(embedded, folder / "heavy", [base, sparse(embedded)], tell)
+def measure(
+    results: Results, base: Workload, heavy: Path, embedded: Path, folder: Path, *, full: bool, tell: Callable[[str], None]
+) -> None:
+    """All sizes, with ships around those of `base`."""
     with serve(heavy) as archive:
         for ships in SHIPS_FULL if full else SHIPS:
             if f"sizes/ships/{ships}" not in results:
