@@ -6,45 +6,28 @@ asked (`hrefs`), sockets (`connections`), the law of the limit (`host_limit`), w
 """
 
 import dataclasses
-import http
 import http.client
 import random as _random
 import re
 import ssl
 import threading
 import time
-import zlib
 from collections.abc import Callable
 from typing import Protocol
 
-import urllib3
-from urllib3.exceptions import InvalidHeader
-
+from s2chips_core.answer import AgainError, Answer
 from s2chips_core.connections import Connection, Connections, InterruptedReadError
-from s2chips_core.errors import MissingAssetError, ReadError
+from s2chips_core.errors import ReadError
 from s2chips_core.host_limit import Failure, HostLimit
 from s2chips_core.hrefs import Address, check_allowed, check_listed, host_of, target_of, without_query
 
 __all__ = ["FetchStats", "Fetcher", "Signer", "check_allowed", "host_of", "without_query"]
 
 BACKOFF_FIRST_S = 0.2
-BACKOFF_GROWTH = 3.0
+BACKOFF_GROWTH = 2.0
 BACKOFF_LONGEST_S = 20.0
-RETRY_AFTER_LONGEST_S = 60.0
 CONNECT_LONGEST_S = 10.0
-WHOLE_BODY_MOST_BYTES = 256 * 1024 * 1024
-_CHUNK_BYTES = 1 << 20
-_STATUS_FAILURES = {
-    429: Failure.REFUSED,
-    503: Failure.REFUSED,
-    500: Failure.SERVER_ERROR,
-    502: Failure.SERVER_ERROR,
-    504: Failure.SERVER_ERROR,
-}
-_GONE = frozenset({404, 410})
-_UNSIGNED = frozenset({401, 403})
 Body = bytes  # Fetcher.bytes, a counter, hides the name in there
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _TLS_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 
@@ -95,14 +78,6 @@ class FetchStats:
         return FetchStats(**{name: getattr(self, name) - getattr(earlier, name) for name in names})
 
 
-class _AgainError(Exception):
-    """This attempt failed in a way that another may not."""
-
-    def __init__(self, failure: Failure, problem: str, wait_s: float = 0.0) -> None:
-        self.failure, self.problem, self.wait_s = failure, problem, wait_s
-        super().__init__(problem)
-
-
 class _Host:
     """A host and the threads that wait for a place in its limit."""
 
@@ -124,7 +99,7 @@ class Fetcher:
         self,
         allowed_hosts: tuple[str, ...],
         *,
-        retries: int = 5,
+        retries: int = 8,
         timeout_s: float = 30.0,
         connections: int = 64,
         signer: Signer | None = None,
@@ -193,7 +168,7 @@ class Fetcher:
         Raises:
             HostNotAllowedError, MissingAssetError, ReadError: see the class.
         """
-        return self._persist(href, "", lambda response: self._read_whole(href, response))
+        return self._persist(href, "", lambda answer: answer.read_whole())
 
     def get_range(self, href: str, start: int, length: int) -> Body:
         """`length` bytes of `href` from `start` on; fewer only where the file ends.
@@ -204,8 +179,12 @@ class Fetcher:
         """
         if start < 0 or length <= 0:
             raise ValueError(f"start {start}, length {length}: expected start >= 0 and length > 0")
+
+        def check_version(etag: str | None, total: int | None) -> None:
+            self._check_version(href, etag, total)
+
         asked = f"Range: bytes={start}-{start + length - 1}\r\n"
-        return self._persist(href, asked, lambda response: self._read_range(href, response, start, length))
+        return self._persist(href, asked, lambda answer: answer.read_range(start, length, check_version))
 
     def size(self, href: str) -> int:
         """Size of the file in bytes, as the answers to its ranges told; ReadError when none has told it."""
@@ -215,13 +194,13 @@ class Fetcher:
             raise ReadError(without_query(href), "the server does not tell its size")
         return total
 
-    def _persist(self, href: str, asked: str, read: Callable[[http.client.HTTPResponse], Body]) -> Body:
+    def _persist(self, href: str, asked: str, read: Callable[[Answer], Body]) -> Body:
         if self._signer is not None:  # its scheme may be one that only the signer understands
             check_listed(href, self.allowed_hosts)
         for number in range(self._retries + 1):
             try:
                 return self._attempt(href, asked, read)
-            except _AgainError as error:
+            except AgainError as error:
                 if number == self._retries:
                     raise ReadError(without_query(href), f"{error.problem}, {number + 1} attempts") from error.__cause__
                 wait_s = min(BACKOFF_FIRST_S * BACKOFF_GROWTH**number, BACKOFF_LONGEST_S)
@@ -232,18 +211,18 @@ class Fetcher:
                 raise ReadError(without_query(href), "the read was interrupted") from error
         raise AssertionError("the loop above returns or raises")
 
-    def _attempt(self, href: str, asked: str, read: Callable[[http.client.HTTPResponse], Body]) -> Body:
+    def _attempt(self, href: str, asked: str, read: Callable[[Answer], Body]) -> Body:
         """One request, in its place in the limit of its host."""
         signed = self._signer.sign(href) if self._signer else href
         address, head = target_of(signed, self.allowed_hosts)
         host = self._host(address)
         started_in = self._enter(host, href, address)
-        failed: _AgainError | None = None
+        failed: AgainError | None = None
         answered = False
         try:
             body = self._ask(href, address, head, asked, read, signed=signed != href)
             answered = True
-        except _AgainError as error:
+        except AgainError as error:
             failed = error
             raise
         except ReadError:
@@ -297,7 +276,7 @@ class Fetcher:
         address: Address,
         head: Body,
         asked: str,
-        read: Callable[[http.client.HTTPResponse], Body],
+        read: Callable[[Answer], Body],
         *,
         signed: bool,
     ) -> Body:
@@ -310,98 +289,33 @@ class Fetcher:
             connection = self._connections.ask(address, head)
             response = connection.response
             assert response is not None
-            self._check_status(href, response, ranged=bool(asked), matched=etag, signed=signed)
-            return read(response)
+            answer = Answer(href, response, self._count_bytes)
+            renew = self._signer.renew if self._signer is not None and signed else None
+            answer.check_status(ranged=bool(asked), matched=etag, renew=renew)
+            body = read(answer)
+            self._raise_when_interrupted(None)  # a body of unknown length ends where its socket was ended
+            return body
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, ssl.SSLError) and not isinstance(error, _TLS_ENDS) and connection is None:
                 raise ReadError(without_query(href), f"no trusted connection: {error}") from error
             self._raise_when_interrupted(error)
             failure = Failure.TIMEOUT if isinstance(error, TimeoutError) else Failure.BROKEN
             said = "no answer" if connection is None else "the body broke off"
-            raise _AgainError(failure, f"{said} ({type(error).__name__})") from error
-        except _AgainError as error:
+            raise AgainError(failure, f"{said} ({type(error).__name__})") from error
+        except AgainError as error:
             self._raise_when_interrupted(error)
             raise
         finally:
             if connection is not None:
                 self._connections.give_back(connection)
 
-    def _raise_when_interrupted(self, error: Exception) -> None:
+    def _raise_when_interrupted(self, error: Exception | None) -> None:
         if self._connections.interrupted.is_set():
             raise InterruptedReadError from error
 
-    def _check_status(
-        self, href: str, response: http.client.HTTPResponse, *, ranged: bool, matched: str | None, signed: bool
-    ) -> None:
-        status = response.status
-        if status == http.HTTPStatus.OK or (ranged and status == http.HTTPStatus.PARTIAL_CONTENT):
-            return
-        said = f"the server answered {status}"
-        if status in _GONE:
-            raise MissingAssetError(without_query(href), said)
-        if status in _STATUS_FAILURES:
-            raise _AgainError(_STATUS_FAILURES[status], said, _retry_after_s(response))
-        if status in _UNSIGNED and signed and self._signer is not None and self._signer.renew(href):
-            raise _AgainError(Failure.SIGNATURE, said)
-        if status == http.HTTPStatus.PRECONDITION_FAILED and matched:
-            raise ReadError(without_query(href), f"was replaced while it was read: it no longer has the ETag {matched}")
-        if 300 <= status < 400:
-            raise ReadError(without_query(href), f"{said}: redirects are not followed")
-        raise ReadError(without_query(href), said)
-
-    def _read_whole(self, href: str, response: http.client.HTTPResponse) -> Body:
-        declared = response.length
-        body = self._receive(response, WHOLE_BODY_MOST_BYTES + 1)
-        if declared is not None and len(body) < min(declared, WHOLE_BODY_MOST_BYTES + 1):
-            raise _AgainError(Failure.SHORT, f"the body ended after {len(body)} of {declared} bytes")
-        encoding = (response.headers.get("Content-Encoding") or "identity").strip().lower()
-        if encoding in ("gzip", "x-gzip", "deflate"):
-            body = _inflate(href, body)
-        elif encoding != "identity":
-            raise ReadError(without_query(href), f"the server encodes the body as {encoding!r}, which was not asked for")
-        if len(body) > WHOLE_BODY_MOST_BYTES:
-            raise ReadError(without_query(href), f"is larger than {WHOLE_BODY_MOST_BYTES} bytes")
-        return body
-
-    def _read_range(self, href: str, response: http.client.HTTPResponse, start: int, length: int) -> Body:
-        expected: int | None
-        if (response.headers.get("Content-Encoding") or "identity").lower() != "identity":
-            raise ReadError(without_query(href), "the server encodes ranges, expected the bytes as they are")
-        if response.status == http.HTTPStatus.PARTIAL_CONTENT:
-            expected, total = _check_content_range(href, response, start, length)
-            skip = 0
-        else:  # 200: the server knows no ranges and sends everything
-            total = response.length
-            if total is not None and start >= total:
-                raise ReadError(without_query(href), f"byte {start} lies behind its end, it has {total}")
-            expected, skip = (min(length, total - start) if total is not None else None), start
-        self._check_version(href, response.headers.get("ETag"), total)
-        dropped = 0
-        while dropped < skip:
-            chunk = self._receive(response, min(skip - dropped, _CHUNK_BYTES))
-            if not chunk:
-                problem = f"the body ended after {dropped} bytes, before the range at {skip}"
-                raise _AgainError(Failure.SHORT, problem)
-            dropped += len(chunk)
-        body = self._receive(response, length if expected is None else expected)
-        if expected is not None and len(body) != expected:
-            raise _AgainError(Failure.SHORT, f"the body ended after {len(body)} of {expected} bytes")
-        return body
-
-    def _receive(self, response: http.client.HTTPResponse, most: int) -> Body:
-        """Up to `most` body bytes; fewer where the body ends."""
-        if response.length is not None and not response.chunked:
-            # One buffer of the right size, filled by the socket: nothing is copied.
-            parts = [response.read(min(most, response.length))] if most else []
-        else:
-            parts, left = [], most
-            while left and (part := response.read(min(left, _CHUNK_BYTES))):
-                parts.append(part)
-                left -= len(part)
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
+    def _count_bytes(self, size: int) -> None:
         with self._lock:
-            self._bytes += len(body)
-        return body
+            self._bytes += size
 
     def _strong_etag(self, href: str) -> str | None:
         etag, _ = self._versions.get(href, (None, None))
@@ -410,50 +324,10 @@ class Fetcher:
     def _check_version(self, href: str, etag: str | None, total: int | None) -> None:
         with self._lock:
             before_etag, before_total = self._versions.setdefault(href, (etag, total))
-        if (etag and before_etag and etag != before_etag) or (
+        if (etag and before_etag and etag.removeprefix("W/") != before_etag.removeprefix("W/")) or (
             total is not None and before_total is not None and total != before_total
         ):
             raise ReadError(
                 without_query(href),
                 f"was replaced while it was read: {before_total} bytes, ETag {before_etag}; now {total}, {etag}",
             )
-
-
-def _check_content_range(href: str, response: http.client.HTTPResponse, start: int, length: int) -> tuple[int, int | None]:
-    """The body length the 206 answer promises and the size of the file, or ReadError when it is not the range asked for."""
-    said = response.headers.get("Content-Range") or ""
-    parts = _CONTENT_RANGE.fullmatch(said)
-    if parts is None:
-        raise ReadError(without_query(href), f"Content-Range {said!r}, expected bytes {start}-{start + length - 1}/size")
-    first, last = int(parts[1]), int(parts[2])
-    total = None if parts[3] == "*" else int(parts[3])
-    asked_last = start + length - 1
-    wanted_last = asked_last if total is None else min(asked_last, total - 1)
-    if first != start or (last != wanted_last if total is not None else not start <= last <= asked_last):
-        raise ReadError(without_query(href), f"Content-Range {said!r}, expected bytes {start}-{wanted_last}")
-    return last - first + 1, total
-
-
-def _retry_after_s(response: http.client.HTTPResponse) -> float:
-    said = response.headers.get("Retry-After")
-    if said is None:
-        return 0.0
-    try:
-        return min(urllib3.Retry().parse_retry_after(said), RETRY_AFTER_LONGEST_S)
-    except InvalidHeader:
-        return 0.0
-
-
-def _inflate(href: str, data: Body) -> Body:
-    """A body that came as gzip or deflate though it was not asked for; at most one byte more than is allowed."""
-    whole = bytearray()
-    try:
-        while data and len(whole) <= WHOLE_BODY_MOST_BYTES:
-            stream = zlib.decompressobj(wbits=47)  # zlib's or gzip's header
-            whole += stream.decompress(data, WHOLE_BODY_MOST_BYTES + 1 - len(whole))
-            if not stream.eof and len(whole) <= WHOLE_BODY_MOST_BYTES:
-                raise _AgainError(Failure.SHORT, f"the encoded body ended after {len(whole)} bytes")
-            data = stream.unused_data
-    except zlib.error as error:
-        raise ReadError(without_query(href), f"the body cannot be decoded: {error}") from error
-    return Body(whole)

@@ -36,8 +36,8 @@ def chips_of_source(
     from s2chips_core.index.geojson import write_daily_geojson
 
     stop = threading.Event()
-    # Waiting on `stop`, not sleeping: a reader that backs off wakes up when the run is cancelled.
-    with contextlib.closing(Fetcher(settings.stac.allowed_hosts, sleep=stop.wait)) as fetcher:
+    # Closing ends the reads that still wait, be it for a host or between attempts.
+    with contextlib.closing(Fetcher(settings.stac.allowed_hosts)) as fetcher:
         try:
             result = chip_day(
                 day,

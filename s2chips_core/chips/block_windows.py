@@ -102,15 +102,21 @@ class BlockWindows:
             self._fetch(run)
         arrived()
 
-    def pixels(self, number: int) -> Pixels | ReadError:
+    def problem(self, number: int) -> ReadError | None:
+        """Why a window that has been read has no pixels; none when it has."""
+        for cut in self._cuts[number]:
+            pixels = self._blocks[cut.block].pixels
+            if isinstance(pixels, ReadError):
+                return pixels
+        return None
+
+    def pixels(self, number: int) -> Pixels:
         """A window that has been read: (rows, columns), 0 outside the raster and where there is no data."""
         window, cuts = self._windows[number], self._cuts[number]
         whole: Pixels | None = None
         for cut in cuts:
             held = self._blocks[cut.block]
-            if isinstance(held.pixels, ReadError):
-                return held.pixels
-            assert held.pixels is not None
+            assert isinstance(held.pixels, np.ndarray), "it has not been read, or has a problem"
             (top, _), (left, _) = held.rows, held.cols
             part = held.pixels[cut.rows[0] - top : cut.rows[1] - top, cut.cols[0] - left : cut.cols[1] - left]
             if part.shape == (window.rows, window.cols):

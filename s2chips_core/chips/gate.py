@@ -8,6 +8,7 @@ When several limits are broken the reason is the first of: nodata, cloud, land, 
 """
 
 import dataclasses
+import functools
 from enum import StrEnum
 from typing import Any
 
@@ -107,12 +108,12 @@ def judge_scl(scl: npt.NDArray[np.uint8], gate: Gate) -> Judgement:
         gate: the limits.
     """
     middle = center(scl, gate.center_window_px)
-    valid = ~np.isin(middle, SCL_INVALID)
-    valid_px = int(valid.sum())
+    valid = ~is_class(middle, SCL_INVALID)
+    valid_px = int(np.count_nonzero(valid))
     numbers = GateNumbers(
-        qa_cloud_frac=_share(np.isin(middle, gate.cloud_classes) & valid, valid_px),
-        qa_land_frac=_share(np.isin(middle, gate.land_classes) & valid, valid_px),
-        qa_nodata_frac=float((scl == 0).mean()),
+        qa_cloud_frac=_share(is_class(middle, gate.cloud_classes) & valid, valid_px),
+        qa_land_frac=_share(is_class(middle, gate.land_classes) & valid, valid_px),
+        qa_nodata_frac=_zeros(scl),
         valid_px=valid_px,
         scl_present=True,
     )
@@ -127,12 +128,12 @@ def judge_water(numbers: GateNumbers, green: npt.NDArray[np.float32], nir: npt.N
 
     Args:
         numbers: of `judge_scl` or `judge_missing_scl`.
-        green, nir: reflectance of B03 and B08, (rows, columns) of the whole chip, 0 is no data.
+        green, nir: reflectance of B03 and B08, (rows, columns) of the whole chip or of its centre, 0 is no data.
         gate: the limits.
     """
     green, nir = center(green, gate.center_window_px), center(nir, gate.center_window_px)
     valid = (green != 0) & (nir != 0)
-    valid_px = int(valid.sum())
+    valid_px = int(np.count_nonzero(valid))
     water = (ndwi(green, nir) > gate.ndwi_water_thresh) & valid
     numbers = dataclasses.replace(numbers, qa_water_frac=_share(water, valid_px), valid_px=valid_px)
     if not gate.enabled:
@@ -152,12 +153,14 @@ def judge_nodata(numbers: GateNumbers, has_data: dict[str, BoolArray], gate: Gat
         has_data: band -> (rows, columns), true where DN is not 0.
         gate: the limits.
     """
-    anywhere = np.logical_or.reduce(list(has_data.values()))
-    zeros = {band: float((~data).mean()) for band, data in has_data.items()}
+    zeros = {band: _zeros(data) for band, data in has_data.items()}
+    # Mostly one band is without any gap, and nothing has to be put together.
+    whole = next((data for band, data in has_data.items() if zeros[band] == 0.0), None)
+    anywhere = np.logical_or.reduce(list(has_data.values())) if whole is None else whole
     middle = center(anywhere, gate.center_window_px)
-    valid_px = int(middle.sum()) if numbers.qa_water_frac is None else numbers.valid_px
-    numbers = dataclasses.replace(numbers, qa_nodata_frac=float((~anywhere).mean()), valid_px=valid_px)
-    if not anywhere.any():
+    valid_px = int(np.count_nonzero(middle)) if numbers.qa_water_frac is None else numbers.valid_px
+    numbers = dataclasses.replace(numbers, qa_nodata_frac=_zeros(anywhere), valid_px=valid_px)
+    if numbers.qa_nodata_frac == 1.0:
         return _refuse(numbers, "no band has a valid pixel in the whole chip")
     if not gate.enabled:
         return Judgement(numbers=numbers)
@@ -202,5 +205,23 @@ def _refuse(numbers: GateNumbers, detail: str) -> Judgement:
     return Judgement(numbers=numbers, reason=RefusalReason.NODATA, detail=detail)
 
 
+def is_class(scl: npt.NDArray[np.uint8], classes: tuple[int, ...]) -> BoolArray:
+    """Where SCL is one of some classes."""
+    found: BoolArray = _class_table(tuple(classes))[scl]
+    return found
+
+
+@functools.lru_cache(maxsize=16)
+def _class_table(classes: tuple[int, ...]) -> BoolArray:
+    table = np.zeros(256, bool)
+    table[[c for c in classes if 0 <= c < 256]] = True
+    return table
+
+
+def _zeros(values: npt.NDArray[Any]) -> float:
+    """Share of the values that are 0."""
+    return (values.size - int(np.count_nonzero(values))) / values.size
+
+
 def _share(counted: BoolArray, of_px: int) -> float | None:
-    return float(counted.sum()) / of_px if of_px else None
+    return float(np.count_nonzero(counted)) / of_px if of_px else None

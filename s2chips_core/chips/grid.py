@@ -7,7 +7,9 @@ windows use rasterio's words (`row_off`, `col_off`).
 
 import dataclasses
 import functools
+import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -145,11 +147,28 @@ def footprint(window: Window, transform: Transform, epsg: int) -> dict[str, Any]
 
     Across the antimeridian it is a MultiPolygon of the two parts (RFC 7946, 3.1.9).
     """
-    a, _, c, _, e, f = transform
-    west, east, north, south = c, c + a * window.cols, f, f + e * window.rows
-    lon, lat = _transformer(epsg, True).transform([west, west, east, east], [north, south, south, north])
+    [found] = footprints([window], [transform], epsg)
+    return found
+
+
+def footprints(windows: Sequence[Window], transforms: Sequence[Transform], epsg: int) -> list[dict[str, Any]]:
+    """The footprints of windows of one scene: many at a time cost little more than one."""
+    xs, ys = [], []
+    for window, (a, _, c, _, e, f) in zip(windows, transforms, strict=True):
+        west, east, north, south = c, c + a * window.cols, f, f + e * window.rows
+        xs.append((west, west, east, east))
+        ys.append((north, south, south, north))
+    lon, lat = lon_lat(np.reshape(xs, (-1, 4)), np.reshape(ys, (-1, 4)), epsg)
+    return [_ring_footprint(*corners) for corners in zip(lon.tolist(), lat.tolist(), strict=True)]
+
+
+def _ring_footprint(lon: list[float], lat: list[float]) -> dict[str, Any]:
+    """Of four corners, counter-clockwise on the map grid."""
     if max(lon) - min(lon) <= 180.0:
-        return _geojson(Polygon(zip(lon, lat, strict=True)))
+        ring = [[x, y] for x, y in zip(lon, lat, strict=True)]
+        ring.append(ring[0].copy())
+        twice_area = sum(a[0] * b[1] - b[0] * a[1] for a, b in itertools.pairwise(ring))
+        return {"type": "Polygon", "coordinates": [ring if twice_area >= 0.0 else ring[::-1]]}
     whole = Polygon((x + 360.0 if x < 0 else x, y) for x, y in zip(lon, lat, strict=True))
     eastern = shapely.intersection(whole, box(0, -90, 180, 90))
     western = shapely.transform(shapely.intersection(whole, box(180, -90, 360, 90)), lambda xy: xy - [360.0, 0.0])

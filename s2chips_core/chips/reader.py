@@ -48,8 +48,11 @@ class Windows(Protocol):
     def read(self, numbers: Iterable[int], then: Callable[[], None]) -> None:
         """Read windows, and call `then` when all of them are there, as pixels or as an error."""
 
-    def pixels(self, number: int) -> Pixels | ReadError:
-        """A window that has been read: (rows, columns), 0 outside the raster, or why it could not be read."""
+    def problem(self, number: int) -> ReadError | None:
+        """Why a window that has been read has no pixels; none when it has."""
+
+    def pixels(self, number: int) -> Pixels:
+        """A window that has been read and has no problem: (rows, columns), 0 outside the raster."""
 
     def drop(self, number: int) -> None:
         """Nobody will read the window any more."""
@@ -122,9 +125,13 @@ class LostWindows:
         """At once."""
         then()
 
-    def pixels(self, number: int) -> ReadError:
+    def problem(self, number: int) -> ReadError:
         """The error."""
         return self._error
+
+    def pixels(self, number: int) -> Pixels:
+        """There are none."""
+        raise self._error
 
     def drop(self, number: int) -> None:
         """Nothing."""
@@ -166,9 +173,17 @@ class GdalWindows:
         else:
             then()
 
-    def pixels(self, number: int) -> Pixels | ReadError:
+    def problem(self, number: int) -> ReadError | None:
+        """Why it could not be read."""
+        found = self._pixels[number]
+        return found if isinstance(found, ReadError) else None
+
+    def pixels(self, number: int) -> Pixels:
         """What was read."""
-        return self._pixels[number]
+        found = self._pixels[number]
+        if isinstance(found, ReadError):
+            raise found
+        return found
 
     def drop(self, number: int) -> None:
         """Forget it."""
@@ -210,7 +225,7 @@ class SceneReader:
             self._wait(begin, stop)
         source = select_windows(asset, self._directories[asset.href], windows, self._engine)
         self._wait(lambda then: source.read(range(len(windows)), then), stop)
-        return [source.pixels(number) for number in range(len(windows))]
+        return [source.problem(number) or source.pixels(number) for number in range(len(windows))]
 
     def _wait(self, begin: Callable[[Callable[[], None]], None], stop: threading.Event | None) -> None:
         self._done.clear()

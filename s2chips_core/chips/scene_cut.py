@@ -11,7 +11,7 @@ files; a block that a later piece needs too stays until then.
 import dataclasses
 import logging
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from s2chips_core.chips.gate import (
     GateNumbers,
     Judgement,
     RefusalReason,
+    is_class,
     judge_missing_scl,
     judge_nodata,
     judge_scl,
@@ -30,7 +31,7 @@ from s2chips_core.chips.gate import (
     ndwi,
     verdict,
 )
-from s2chips_core.chips.grid import footprint
+from s2chips_core.chips.grid import Transform, footprints
 from s2chips_core.chips.scene_pixels import ScenePixels, Ship
 from s2chips_core.config import Settings
 from s2chips_core.errors import MissingAssetError, ReadError
@@ -178,6 +179,7 @@ class SceneCut:
             judgement = _unreadable(self._pixels.problem(ship, ("SCL",)), ship.numbers)
             if judgement.reason is None:
                 judgement = judge_scl(self._pixels.classes(ship), self._settings.gate)
+                self._pixels.forget_raw(ship)
             if self._passes(ship, judgement):
                 passed.append(ship)
             if judgement.reason is not None or not self._scl_read:
@@ -232,17 +234,19 @@ class SceneCut:
             self._over()
 
     def _finish_all(self, ships: list[Ship]) -> None:
-        for ship in ships:
+        transforms = [self._pixels.transform(ship) for ship in ships]
+        grounds = footprints([ship.window for ship in ships], transforms, self.scene.epsg)
+        for ship, transform, ground in zip(ships, transforms, grounds, strict=True):
             self._engine.memory.enter()
-            self._engine.compute(self._finish, ship)
+            self._engine.compute(self._finish, ship, transform, ground)
         self._engine.memory.leave()
 
-    def _finish(self, ship: Ship) -> None:
+    def _finish(self, ship: Ship, transform: Transform, ground: dict[str, Any]) -> None:
         judgement = _unreadable(self._pixels.problem(ship, self._bands), ship.numbers)
         if judgement.reason is None:
             judgement = judge_nodata(ship.numbers, self._has_data(ship, self._bands), self._settings.gate)
         if self._goes_on(ship, judgement):
-            chip = self._chip(ship)
+            chip = self._chip(ship, transform, ground)
             self._forget(ship)
             self._answer(chip)
         else:
@@ -265,14 +269,17 @@ class SceneCut:
         return False
 
     def _forget(self, ship: Ship) -> None:
+        self._pixels.forget_raw(ship)
         self._pixels.drop(ship, (*self._all, *(("SCL",) if self._scl_read else ())))
 
     def _judge_bands(self, ship: Ship, bands: Sequence[str], offset_dn: int) -> Judgement:
         gate = self._settings.gate
         judgement = judge_nodata(ship.numbers, self._has_data(ship, bands), gate)
         if judgement.reason is None and self._water_bands:
-            green, nir = (self._pixels.reflectance(ship, band, offset_dn) for band in self._water_bands)
+            size_px = gate.center_window_px
+            green, nir = (self._pixels.reflectance_of_centre(ship, b, offset_dn, size_px) for b in self._water_bands)
             judgement = judge_water(judgement.numbers, green, nir, gate)
+        self._pixels.forget_raw(ship)
         return judgement
 
     def _has_data(self, ship: Ship, bands: Sequence[str]) -> dict[str, npt.NDArray[np.bool_]]:
@@ -287,17 +294,19 @@ class SceneCut:
         classes = [self._pixels.classes(ship).ravel() for _ in bands for ship in ships]
         return decide_boa_offset(self.scene, pixel_evidence(dn, np.concatenate(classes) == SCL_WATER))
 
-    def _chip(self, ship: Ship) -> Chip:
+    def _chip(self, ship: Ship, transform: Transform, ground: dict[str, Any]) -> Chip:
         offset_dn = self._offset.boa_offset_dn
         assert offset_dn is not None
-        transform = self._pixels.transform(ship)
+        reflectance = np.empty((len(self._bands), ship.window.rows, ship.window.cols), np.float32)
+        for layer, band in zip(reflectance, self._bands, strict=True):
+            self._pixels.reflectance(ship, band, offset_dn, layer)
         return Chip(
             request=ship.request,
             bands=self._bands,
-            reflectance=np.stack([self._pixels.reflectance(ship, band, offset_dn) for band in self._bands]),
+            reflectance=reflectance,
             epsg=self.scene.epsg,
             transform=transform,
-            footprint=footprint(ship.window, transform, self.scene.epsg),
+            footprint=ground,
             numbers=ship.numbers,
             verdict=verdict(ship.numbers, self._settings.gate),
             boa_offset_dn=offset_dn,
@@ -311,9 +320,9 @@ class SceneCut:
         cloud, land, water, scl = (np.full((ship.window.rows, ship.window.cols), NOT_KNOWN, np.uint8) for _ in range(4))
         if self._scl_read:
             scl = self._pixels.classes(ship)
-            known = ~np.isin(scl, SCL_INVALID)
-            cloud[known] = np.isin(scl, gate.cloud_classes)[known]
-            land[known] = np.isin(scl, gate.land_classes)[known]
+            known = ~is_class(scl, SCL_INVALID)
+            cloud[known] = is_class(scl, gate.cloud_classes)[known]
+            land[known] = is_class(scl, gate.land_classes)[known]
         if self._water_bands:
             green, nir = (self._pixels.reflectance(ship, band, offset_dn) for band in self._water_bands)
             known = (green != 0) & (nir != 0)

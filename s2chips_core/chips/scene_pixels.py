@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from s2chips_core.chips.chip import CutRequest
 from s2chips_core.chips.engine import Countdown, Engine
-from s2chips_core.chips.gate import GateNumbers
+from s2chips_core.chips.gate import GateNumbers, center
 from s2chips_core.chips.grid import (
     CoarseWindow,
     Transform,
@@ -47,6 +47,8 @@ class Ship:
     window: Window
     """On the scene's 10 m grid."""
     numbers: GateNumbers = dataclasses.field(default_factory=GateNumbers)
+    raw: dict[str, npt.NDArray[Any]] = dataclasses.field(default_factory=dict)
+    """Band -> digital numbers on the asset's own grid, during one step."""
 
 
 class ScenePixels:
@@ -126,17 +128,18 @@ class ScenePixels:
 
     def problem(self, ship: Ship, bands: Iterable[str]) -> ReadError | None:
         """Why one of `bands` could not be read; none when all could."""
-        for band in bands:
-            pixels = self._sources[band].pixels(ship.number)
-            if isinstance(pixels, ReadError):
-                return pixels
-        return None
+        problems = (self._sources[band].problem(ship.number) for band in bands)
+        return next((problem for problem in problems if problem is not None), None)
 
     def raw(self, ship: Ship, band: str) -> npt.NDArray[Any]:
-        """Digital numbers on the asset's own grid, with the margin that resampling needs."""
-        pixels = self._sources[band].pixels(ship.number)
-        assert not isinstance(pixels, ReadError)
-        return pixels
+        """Digital numbers on the asset's own grid, with the margin that resampling needs; kept until `forget_raw`."""
+        if band not in ship.raw:
+            ship.raw[band] = self._sources[band].pixels(ship.number)
+        return ship.raw[band]
+
+    def forget_raw(self, ship: Ship) -> None:
+        """The step is over: the blocks that the digital numbers lie in may go."""
+        ship.raw.clear()
 
     def classes(self, ship: Ship) -> npt.NDArray[np.uint8]:
         """SCL of a ship, (rows, cols) on the 10 m grid."""
@@ -153,14 +156,26 @@ class ScenePixels:
         coarse = self._coarse(self._assets[band], ship, self._margin(band))
         return raw if coarse is None else upsample_nearest(raw, coarse, ship.window.rows, ship.window.cols)
 
-    def reflectance(self, ship: Ship, band: str, boa_offset_dn: int) -> npt.NDArray[np.float32]:
-        """(rows, cols) on the 10 m grid: 0 is no data, else 0.0001 to 1."""
+    def reflectance(
+        self, ship: Ship, band: str, boa_offset_dn: int, out: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """(rows, cols) on the 10 m grid: 0 is no data, else 0.0001 to 1; in `out` where that is given."""
         raw = self.raw(ship, band)
         coarse = self._coarse(self._assets[band], ship, self._margin(band))
         if coarse is None:
-            return to_reflectance(raw, boa_offset_dn)
+            return to_reflectance(raw, boa_offset_dn, out)
         fine = upsample(raw, coarse, ship.window.rows, ship.window.cols, self._method, boa_offset_dn)
-        return np.nan_to_num(np.clip(fine / QUANTIFICATION, LEAST_VALID, 1.0), nan=0.0).astype(np.float32)
+        found = np.nan_to_num(np.clip(fine / QUANTIFICATION, LEAST_VALID, 1.0), nan=0.0).astype(np.float32)
+        if out is None:
+            return found
+        out[:] = found
+        return out
+
+    def reflectance_of_centre(self, ship: Ship, band: str, boa_offset_dn: int, size_px: int) -> npt.NDArray[np.float32]:
+        """The same of the centre window only."""
+        if self._assets[band].gsd_m == 10:
+            return to_reflectance(center(self.raw(ship, band), size_px), boa_offset_dn)
+        return center(self.reflectance(ship, band, boa_offset_dn), size_px)
 
     def _margin(self, band: str) -> int:
         return 0 if band == "SCL" else MARGINS[self._method]

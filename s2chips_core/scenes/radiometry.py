@@ -7,6 +7,7 @@ Not here: reading pixels (`chips`) and what each collection means (`providers`).
 """
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -118,21 +119,34 @@ def decide_boa_offset(scene: Scene, pixels: PixelEvidence | None = None) -> Offs
     return _decided(BOA_ADD_OFFSET_DN, "baseline", f"{scene.collection} carries the offset of {named}")
 
 
-def to_reflectance(dn: npt.NDArray[np.uint16], boa_offset_dn: int) -> npt.NDArray[np.float32]:
+def to_reflectance(
+    dn: npt.NDArray[np.uint16], boa_offset_dn: int, out: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.float32]:
     """Digital numbers as reflectance.
 
     Args:
         dn: any shape, 0 is no data.
         boa_offset_dn: 0 or -1000.
+        out: where to put it, of the same shape.
 
     Returns:
         Same shape: 0 where there is no data, else (DN + offset) / 10000 clipped to [0.0001, 1], the quotient rounded once.
     """
-    # Both whole numbers are exact in float32, so that the IEEE 754 division rounds correctly.
-    counts = np.clip(dn.astype(np.int32) + boa_offset_dn, 1, QUANTIFICATION).astype(np.float32)
-    reflectance: npt.NDArray[np.float32] = counts / np.float32(QUANTIFICATION)
-    reflectance[dn == 0] = 0.0
+    # There are 65,536 digital numbers: looking up is one pass over the pixels, computing is five.
+    reflectance: npt.NDArray[np.float32] = np.take(_reflectances(boa_offset_dn), dn, out=out, mode="clip")
     return reflectance
+
+
+@functools.lru_cache(maxsize=8)
+def _reflectances(boa_offset_dn: int) -> npt.NDArray[np.float32]:
+    """The reflectance of every digital number."""
+    dn = np.arange(1 << 16, dtype=np.int32)
+    # Both whole numbers are exact in float32, so that the IEEE 754 division rounds correctly.
+    table: npt.NDArray[np.float32] = np.clip(dn + boa_offset_dn, 1, QUANTIFICATION).astype(np.float32)
+    table /= np.float32(QUANTIFICATION)
+    table[0] = 0.0
+    table.setflags(write=False)
+    return table
 
 
 def baseline_number(text: str | None) -> tuple[int, int] | None:

@@ -17,6 +17,8 @@ class Asked:
     path: str
     first: int | None
     last: int | None
+    if_match: str | None = None
+    query: str = ""
 
 
 Fault = str | tuple[int, dict[str, str]] | None
@@ -31,6 +33,7 @@ class RangeServer:
     def __init__(self, files: dict[str, bytes | Path]) -> None:
         self.files = files
         self.etags: dict[str, str] = {}
+        self.knows_if_match = True
         self.asked: list[Asked] = []
         self.fault: Callable[[int, str], Fault] = lambda number, path: None
         self.hold: Callable[[], None] = lambda: None
@@ -70,7 +73,8 @@ class RangeServer:
         first = int(asked[1]) if asked else None
         last = int(asked[2]) if asked and asked[2] else None
         with self.lock:
-            self.asked.append(Asked(name, first, last))
+            query = handler.path.partition("?")[2]
+            self.asked.append(Asked(name, first, last, handler.headers.get("If-Match"), query))
             number = len(self.asked)
         self.hold()
         fault = self.fault(number, name)
@@ -92,7 +96,10 @@ class RangeServer:
             return
         source = self.files[name]
         whole = source if isinstance(source, bytes) else source.read_bytes()
-        if first is None or fault == "ignore_range":
+        if_match = handler.headers.get("If-Match")
+        if self.knows_if_match and if_match is not None and if_match != self.etags.get(name):
+            body, status = b"", 412
+        elif first is None or fault == "ignore_range":
             body, status = whole, 200
         elif first >= len(whole):
             body, status = b"", 416

@@ -1,9 +1,12 @@
 """Whole scenes cut over loopback, against rasterio, GDAL and plain counting; how much is asked for; what goes wrong."""
 
+import dataclasses
 import itertools
 import json
+import math
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,9 @@ from rasterio.windows import Window as RasterioWindow
 from shapely.geometry import Point, shape
 
 from s2chips_core.chips import cutting
-from s2chips_core.chips.cutting import Chip, CutRequest, Refusal, cut_scene
+from s2chips_core.chips.cutting import Chip, CutRequest, Refusal, cut_scene, cut_scenes
+from s2chips_core.chips.memory import MemoryBudget
+from s2chips_core.chips.scene_cut import chip_bytes
 from s2chips_core.config import Settings
 from s2chips_core.fetch import Fetcher
 from s2chips_core.scenes.items import parse_item
@@ -301,6 +306,132 @@ def test_pieces_change_nothing(server: RangeServer, monkeypatch: pytest.MonkeyPa
     for one, other in zip(whole, parts, strict=True):
         if isinstance(one, Chip) and isinstance(other, Chip):
             np.testing.assert_array_equal(one.reflectance, other.reflectance)
+
+
+def many_scenes(server: RangeServer, count: int) -> list[tuple[Scene, list[CutRequest]]]:
+    """Scenes of the same pixels under names of their own; their ships are of five kinds."""
+    groups = []
+    for number in range(count):
+        scene = make_scene(server, PIXELS, scene_id=f"S{number}")
+        ships = [*SEA[number % 3 :: 3], *list(WHERE.values())[1:4]][: 1 + number % 5]
+        requests = [dataclasses.replace(request_at(*p), target_id=f"{number}/{p[0]}-{p[1]}") for p in ships]
+        groups.append((scene, requests))
+    return groups
+
+
+def by_target(answers: Iterable[Chip | Refusal]) -> dict[str, Any]:
+    """What a result is, so that two of them can be compared."""
+    found: dict[str, Any] = {}
+    for answer in answers:
+        assert answer.request.target_id not in found, "answered twice"
+        bits = answer.reflectance.tobytes() if isinstance(answer, Chip) else answer.detail
+        found[answer.request.target_id] = (bits, answer.numbers)
+    return found
+
+
+def all_scenes(
+    server: RangeServer, groups: Iterable[tuple[Scene, list[CutRequest]]], settings: Settings = SETTINGS, **more: Any
+) -> dict[str, Any]:
+    fetcher = Fetcher((server.host,), sleep=lambda s: None, timeout_s=10)
+    return by_target(cut_scenes(groups, settings=settings, fetcher=fetcher, **more))
+
+
+def test_many_scenes_at_once_give_what_each_gives_alone(server: RangeServer) -> None:
+    groups = many_scenes(server, 45)
+    alone: dict[str, Any] = {}
+    for scene, requests in groups[:5]:
+        server.asked.clear()
+        alone |= by_target(cut(server, scene, requests))
+    server.asked.clear()
+    opened: dict[str, str] = {}
+    together = all_scenes(server, iter(groups), opened=opened.__setitem__)
+    assert len(together) == sum(len(requests) for _, requests in groups)
+    assert {target: together[target] for target in alone} == alone
+    assert set(opened.values()) == {"cog"}
+    assert all_scenes(server, reversed([(s, r[::-1]) for s, r in groups])) == together
+
+
+def test_no_block_is_fetched_twice_in_a_scene_of_many_pieces(server: RangeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [(col, row) for col in range(320, 560, 30) for row in range(320, 780, 40)]
+    requests = [request_at(*p) for p in places]
+    whole = cut(server, make_scene(server, PIXELS), requests)
+    monkeypatch.setattr(cutting, "PIECES_AT_ONCE", 1 << 40)  # one ship after the other
+    server.asked.clear()
+    parts = cut(server, make_scene(server, PIXELS), requests)
+    assert by_target(parts) == by_target(whole)
+    for name in FILES:
+        ranges = sorted((a.first, a.last) for a in server.asked if a.path == name)
+        assert all(one[1] < other[0] for one, other in itertools.pairwise(ranges[1:]))  # type: ignore[operator]
+
+
+def test_memory_stays_within_its_budget_whatever_the_number_of_ships(server: RangeServer) -> None:
+    """3,000 ships and room for 64 chips and no block."""
+    settings = make_settings(compute={"memory_mb": 16}, tiling={"chip_size_px": 128})
+    random = np.random.default_rng(1)
+    places = np.stack([random.integers(320, 560, 300), random.integers(320, 770, 300)], axis=1).tolist()
+    requests = [request_at(*p) for p in sorted({(c, r) for c, r in places})]
+    scene = make_scene(server, PIXELS)
+    expected = {r.target_id: a for r, a in zip(requests, only_chips(cut(server, scene, requests, settings)), strict=True)}
+    memory = MemoryBudget(16 * 1024 * 1024)
+    fetcher = Fetcher((server.host,), timeout_s=10)
+    groups = [
+        (scene, [dataclasses.replace(r, target_id=f"{n}/{r.target_id}") for r in requests])
+        for n in range(math.ceil(3000 / len(requests)))
+    ]
+    answers = 0
+    for answer in cut_scenes(groups, settings=settings, fetcher=fetcher, memory=memory):
+        assert isinstance(answer, Chip)
+        one = expected[answer.request.target_id.partition("/")[2]]
+        np.testing.assert_array_equal(answer.reflectance, one.reflectance)
+        answers += 1
+        memory.leave(chip_bytes(settings))
+    assert answers >= 3000
+    assert memory.most_bytes <= memory.total_bytes
+    assert memory.used_bytes == 0
+
+
+def test_chips_that_nobody_takes_hold_the_readers_up(server: RangeServer) -> None:
+    settings = make_settings(compute={"memory_mb": 16})
+    memory = MemoryBudget(16 * 1024 * 1024)
+    groups = many_scenes(server, 40)
+    answers = cut_scenes(groups, settings=settings, fetcher=Fetcher((server.host,), timeout_s=10), memory=memory)
+    chips = 0
+    while chips < 6:
+        chips += isinstance(next(answers), Chip)
+    time.sleep(0.5)
+    asked = len(server.asked)
+    time.sleep(0.5)
+    assert len(server.asked) == asked, "nothing is read while six chips are with somebody"
+    assert memory.waiting
+    for _ in range(chips):
+        memory.leave(chip_bytes(settings))
+    for answer in answers:
+        if isinstance(answer, Chip):
+            memory.leave(chip_bytes(settings))
+    assert memory.used_bytes == 0
+    assert memory.most_bytes <= memory.total_bytes
+
+
+def test_faults_in_one_of_ten_requests_change_nothing(server: RangeServer) -> None:
+    groups = many_scenes(server, 12)
+    expected = all_scenes(server, groups)
+    kinds = itertools.cycle(["reset", "short", (503, {})])
+    server.fault = lambda number, path: next(kinds) if number % 10 == 0 else None
+    assert all_scenes(server, groups) == expected
+
+
+def test_an_error_of_the_groups_and_of_a_step_reaches_the_caller(
+    server: RangeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> Iterator[Any]:
+        yield many_scenes(server, 1)[0]
+        raise OSError("no such list")
+
+    with pytest.raises(OSError, match="no such list"):
+        all_scenes(server, broken())
+    monkeypatch.setattr("s2chips_core.chips.block_windows.decode_block", lambda *given: [][1])
+    with pytest.raises(IndexError):
+        all_scenes(server, many_scenes(server, 3))
 
 
 @pytest.mark.parametrize("workers", [1, 32])
