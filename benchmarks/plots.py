@@ -49,7 +49,7 @@ def _readers(figures: Mapping[str, Any]) -> str:
             length = width * values[link, peer] / most
             colour = COLOURS[list(PEERS).index(peer)]
             parts.append(f"<rect x='{left}' y='{y}' width='{length:.1f}' height='{bar - 3}' rx='2' fill='{colour}'/>")
-            parts.append(_text(left + length + 6, y + 10, f"{values[link, peer]:.0f}  {peer}", size=11))
+            parts.append(_text(left + length + 6, y + 10, f"{values[link, peer]:.3g} {peer}", size=11))
             y += bar
         y += gap
     return _svg(left + width + 120, y, parts)

@@ -96,7 +96,7 @@ def _readers(figures: Figures, pictures: Mapping[str, str]) -> list[str]:
         "",
         READERS,
         "",
-        *(_image(pictures, "readers", "Chips per second of each reader, and requests and bytes per ship")),
+        *(_image(pictures, "readers", "Chips per second of each reader by link, dense ships")),
     ]
     for name, about in (("dense", "ships in clusters on six scenes"), ("sparse", "four ships on each of eighteen scenes")):
         conditions = _conditions(figures, name)
