@@ -23,8 +23,8 @@ from s2chips_core.scenes.scene import Asset
 
 log = logging.getLogger(__name__)
 
-HEADER_FIRST_BYTES = 16 * 1024
-"""The first directory of Earth Search's 10980 px COGs, with its block offsets, ends before byte 3,000."""
+HEADER_FIRST_BYTES = 8 * 1024
+"""The first directory of a 10,980 px COG ends at byte 2,526 in blocks of 1024 (Earth Search), at 5,616 in blocks of 512."""
 GDAL_BYTES = 64 * 1024 * 1024
 """What one file that GDAL has open may hold besides the windows: the pages of the file and its own blocks."""
 _LOOK_UP_S = 0.2

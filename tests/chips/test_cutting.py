@@ -22,6 +22,7 @@ from shapely.geometry import Point, shape
 from s2chips_core.chips import cutting
 from s2chips_core.chips.cutting import Chip, CutRequest, Refusal, cut_scene, cut_scenes
 from s2chips_core.chips.memory import MemoryBudget
+from s2chips_core.chips.reader import HEADER_FIRST_BYTES
 from s2chips_core.chips.scene_cut import chip_bytes
 from s2chips_core.config import Settings
 from s2chips_core.fetch import Fetcher
@@ -287,7 +288,7 @@ def test_each_byte_is_asked_for_once(server: RangeServer) -> None:
     cut(server, make_scene(server, PIXELS), [request_at(*p) for p in SEA])
     for name in FILES:
         ranges = sorted((a.first, a.last) for a in server.asked if a.path == name)
-        assert ranges[0] == (0, 16383)
+        assert ranges[0] == (0, HEADER_FIRST_BYTES - 1)
         blocks = ranges[1:]
         assert blocks
         assert all(one[1] < other[0] for one, other in itertools.pairwise(blocks))  # type: ignore[operator]
