@@ -24,6 +24,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.memory import peak_mb
 from s2chips_core import layout, tables
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.sandbox.archive import DEMO_DAYS
@@ -141,8 +142,7 @@ class _Watch:
         self.thread.join()
 
     def figures(self) -> dict[str, Any]:
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return {"seconds": self.seconds, "cpu_s": self.cpu, "peak_mb": peak_mb, "memory_mb": self.memory}
+        return {"seconds": self.seconds, "cpu_s": self.cpu, "peak_mb": peak_mb(), "memory_mb": self.memory}
 
     def _look(self) -> None:
         page_mb = resource.getpagesize() / 2**20

@@ -9,7 +9,6 @@ is compared by a sum that no single pixel can leave as it is; one that differs i
 
 import importlib
 import json
-import resource
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from rasterio.windows import Window
 
 from benchmarks.floor import local, rows_of
 from benchmarks.link import Archive, Conditions
+from benchmarks.memory import peak_mb
 from benchmarks.peers import PEERS
 from benchmarks.workload import BANDS, CHIP_PX, Place, Workload, offset_of, scene_of
 from s2chips_core.scenes.radiometry import to_reflectance
@@ -188,11 +188,6 @@ def main(peer: str, workload_path: str, truth: str, host: str) -> None:
             }
         )
     )
-
-
-def peak_mb() -> float:
-    """Largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

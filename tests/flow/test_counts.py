@@ -17,7 +17,7 @@ from s2chips_core.sections import Compute
 HEAD_BYTES = 16 * 1024
 """What is read of a file for its directory; the directory itself ends before byte 3,000."""
 REQUESTS_OVER_FLOOR = 1.1
-PROCESS_MB = 350
+PROCESS_MB = 250
 """Interpreter, libraries and threads, without pixels."""
 
 
