@@ -70,15 +70,21 @@ class LocalStorage:
         """Write to a temporary file beside the target, then rename over it."""
         path = self.path(key)
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        done = False
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
+            try:
+                _write_new(temporary, data)
+            except FileNotFoundError:  # rare: a chip's folder is made with its first file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write_new(temporary, data)
             temporary.replace(path)
+            done = True
         except OSError as error:
             raise StorageError(key, f"cannot be written under {self.root}: {error.strerror}") from error
         finally:
-            with contextlib.suppress(OSError):  # gone by the rename, or never made
-                temporary.unlink()
+            if not done:
+                with contextlib.suppress(OSError):  # never made
+                    temporary.unlink()
 
     def get(self, key: str) -> bytes:
         """The bytes at `key`."""
@@ -161,6 +167,11 @@ class LocalStorage:
     def url(self, key: str) -> str:
         """The absolute path."""
         return str(self.path(key))
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
 
 
 def open_storage(dataset_root: str) -> Storage:

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from s2chips_core import layout, tables
+from s2chips_core import layout
 from s2chips_core.config import Settings
 from s2chips_dagster import captures, plans, run_config
 from s2chips_dagster.chipping import chips_metadata, chips_of_source, lost_warning
@@ -147,6 +147,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     @dg.asset(partitions_def=days, group_name=GROUP, deps=[chips], kinds={"html"}, owners=OWNERS)
     def daily_report(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
         """The page of the day: gallery, larger views of each chip, map, outcomes, index."""
+        from s2chips_core import tables
         from s2chips_core.index import outcomes
 
         now = workspace.settings()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 
-from s2chips_core import layout, tables
+from s2chips_core import layout
 from s2chips_core.errors import AisKeyError, StorageError
 from s2chips_core.storage import Storage
 from s2chips_dagster import run_config
@@ -119,6 +119,7 @@ def until_interrupted(work: Callable[[threading.Event], _T], stopped: Callable[[
 
 def day_metadata(day: date, recorded: "Recorded", storage: Storage, now: datetime) -> dict[str, Any]:
     """What there is of a day by all captures so far."""
+    from s2chips_core import tables
     from s2chips_core.ais.capture_record import MISSED, PARTIAL, RECORDED, read_records
     from s2chips_core.ais.windows import windows_of_plan
     from s2chips_core.overpasses.plan import PLAN_SCHEMA

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from s2chips_core import layout, tables
+from s2chips_core import layout
 from s2chips_core.config import Settings
 from s2chips_core.errors import SchemaError, StorageError
 from s2chips_core.storage import Storage
@@ -115,6 +115,7 @@ def _outcomes_schema(storage: Storage, day: date) -> "CheckResult":
 
 
 def _outcomes_cover(storage: Storage, day: date, source_id: str = layout.CAPTURE) -> "CheckResult":
+    from s2chips_core import tables
     from s2chips_core.index.checks import check_outcomes_cover
     from s2chips_core.index.outcomes import OUTCOME_SCHEMA
     from s2chips_core.scenes.matches import MATCH_SCHEMA
@@ -166,6 +167,7 @@ def _tiles_schema(storage: Storage) -> "CheckResult":
 
 
 def _tiles_unique(storage: Storage) -> "CheckResult":
+    from s2chips_core import tables
     from s2chips_core.index.checks import check_unique_chip_ids
     from s2chips_core.index.records import INDEX_SCHEMA
 

@@ -1,6 +1,7 @@
 """Chipping one source of a day, for the asset and for the job that takes a file: the same call, the same metadata."""
 
 import contextlib
+import functools
 import math
 import threading
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import dagster as dg
 
 from s2chips_core import __version__, layout
 from s2chips_core.config import Settings
+from s2chips_core.sections import LOOPBACK
 from s2chips_core.storage import Storage
 from s2chips_dagster.metadata import counts_table, picture, rate, table_preview
 
@@ -31,13 +33,14 @@ def chips_of_source(
     progress: Callable[[Any], None],
 ) -> "DayResult":
     """Cut and commit; when the run is cancelled, threads are told to stop before the interruption goes on."""
-    from s2chips_core.fetch import Fetcher
     from s2chips_core.index.day import chip_day, write_day_tables
     from s2chips_core.index.geojson import write_daily_geojson
+    from s2chips_core.scenes.archives import find_elsewhere, open_fetcher
 
-    stop = threading.Event()
+    stop, several = threading.Event(), len(settings.stac.providers) > 1
     # Closing ends the reads that still wait, be it for a host or between attempts.
-    with contextlib.closing(Fetcher(settings.stac.allowed_hosts)) as fetcher:
+    fetcher = open_fetcher(settings.stac, connections=settings.compute.workers)
+    with contextlib.closing(fetcher):
         try:
             result = chip_day(
                 day,
@@ -49,6 +52,7 @@ def chips_of_source(
                 software_version=__version__,
                 stop=stop,
                 progress=progress,
+                elsewhere=functools.partial(find_elsewhere, settings=settings, now=clock()) if several else None,
             )
         finally:
             stop.set()
@@ -63,9 +67,9 @@ def chips_of_source(
 
 def imagery_credit(settings: Settings) -> str | None:
     """Whose pixels: none for a public archive (the page gives the Copernicus notice), else the archive on this machine."""
-    endpoint = settings.stac.endpoint
-    local = endpoint is not None and urlsplit(endpoint).hostname in ("127.0.0.1", "localhost", "::1")
-    return f"Imagery as served by {endpoint}, an archive on this machine." if local else None
+    endpoints = [settings.stac.of(name).endpoint for name in settings.stac.providers]
+    local = [one for one in endpoints if isinstance(one, str) and urlsplit(one).hostname in LOOPBACK]
+    return f"Imagery as served by {' and '.join(local)}, an archive on this machine." if local else None
 
 
 def chips_metadata(day: date, result: "DayResult", storage: Storage) -> dict[str, Any]:

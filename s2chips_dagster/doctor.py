@@ -5,6 +5,8 @@ ask them, by the same readers. Not here: what a measurement means (`findings`), 
 """
 
 import contextlib
+import dataclasses
+import functools
 import os
 import shutil
 import threading
@@ -25,15 +27,20 @@ from s2chips_core.chips.grid import Window
 from s2chips_core.chips.reader import SceneReader
 from s2chips_core.config import Settings
 from s2chips_core.errors import ArchiveError, HostNotAllowedError, ReadError, S2ChipsError, StorageError
-from s2chips_core.fetch import Fetcher, without_query
+from s2chips_core.fetch import without_query
 from s2chips_core.overpasses.elements import RefusedElements, select_elements
 from s2chips_core.overpasses.plan import PLAN_SCHEMA, watched_tiles
 from s2chips_core.overpasses.segment_passes import coverage
 from s2chips_core.overpasses.source_data import read_acquisition_plans, read_elements
 from s2chips_core.overpasses.spans import day_span, overlap
 from s2chips_core.overpasses.tile_grid import tile_area
+from s2chips_core.scenes.archives import open_fetcher
 from s2chips_core.scenes.providers import provider_of
-from s2chips_core.scenes.search import CountingStacIO, open_client, search_areas
+from s2chips_core.scenes.search import search_areas
+from s2chips_core.scenes.search_pages import CountingStacIO, open_client
+from s2chips_core.scenes.sensing_time import read_beginning
+from s2chips_core.sections import ProviderName
+from s2chips_core.signing import ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE, missing_keys
 from s2chips_core.storage import LocalStorage, open_storage
 from s2chips_dagster import findings
 from s2chips_dagster.ais_probe import probe_ais_service
@@ -82,8 +89,10 @@ def examine(
         "plan sources": doctor.plan_sources,
         "ais service": doctor.ais_service,
     }
-    found = [*run_bounded({"config": doctor.config}, limit_s), *run_bounded(checks, limit_s)]
-    return [_without_key(one, os.environ.get(KEY_VARIABLE, "").strip()) for one in found]
+    found = run_bounded({"config": doctor.config}, limit_s)
+    found += run_bounded(doctor.for_each_provider(checks), limit_s)
+    secrets = [os.environ.get(name, "").strip() for name in (KEY_VARIABLE, ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE)]
+    return [_without_keys(one, secrets) for one in found]
 
 
 def run_bounded(checks: Mapping[str, Check], limit_s: float) -> list[Finding]:
@@ -134,6 +143,34 @@ class _Doctor:
             raise _NeedsConfigError
         return self._loaded
 
+    def for_each_provider(self, checks: Mapping[str, Check]) -> dict[str, Check]:
+        """The checks, those of the archive once for each provider where the configuration lists several."""
+        named = () if self._loaded is None else self._loaded.stac.providers
+        several: dict[str, Check] = {}
+        for name, check in checks.items():
+            of_archive = {"archive": self.archive, "pixels": self.pixels}.get(name)
+            if of_archive is None or len(named) < 2:
+                several[name] = check
+                continue
+            for provider in named:
+                several[f"{name} {provider}"] = functools.partial(_named, f"{name} {provider}", of_archive, provider)
+        if "cdse" in named:
+            several["s3 keys"] = self.s3_keys
+        return several
+
+    def s3_keys(self) -> Finding:
+        """Whether the files of cdse can be signed for; whether its keys are the right ones shows in `pixels`."""
+        missing = missing_keys(os.environ)
+        if missing:
+            said = f"{' and '.join(missing)} not set, and stac.provider names cdse, whose files need S3 keys"
+            remedy = "make keys at https://eodata-s3keysmanager.dataspace.copernicus.eu and put them in .env"
+            return failed("s3 keys", said, remedy)
+        return ok("s3 keys", f"{ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE} are set")
+
+    def _settings_of(self, provider: ProviderName | None) -> Settings:
+        stac = self._settings.stac
+        return self._settings.model_copy(update={"stac": stac.of(provider or stac.providers[0])})
+
     @property
     def _tomorrow(self) -> date:
         return self._workspace.clock().date() + timedelta(days=1)
@@ -143,7 +180,8 @@ class _Doctor:
         try:
             loaded = self._workspace.settings()
             tiles = watched_tiles(loaded.satellite_tracking)
-            provider_of(loaded.stac)
+            for name in loaded.stac.providers:
+                provider_of(loaded.stac.of(name))
             self._workspace.storage(loaded)
             self._workspace.clock()
         except S2ChipsError as error:
@@ -212,11 +250,11 @@ class _Doctor:
         response, received = answers[-1]
         return findings.judge_clock(findings.read_clock(response.headers, received - response.elapsed, received), moved)
 
-    def archive(self) -> Finding:
+    def archive(self, name: ProviderName | None = None) -> Finding:
         """The landing page and the collection."""
         if self._offline:
             return skipped("archive", "offline")
-        provider, profile = provider_of(self._settings.stac)
+        provider, profile = provider_of(self._settings_of(name).stac)
         shown = without_query(provider.endpoint)
         began = time.monotonic()
         asker = _asker()
@@ -237,16 +275,16 @@ class _Doctor:
             return failed("archive", f"{shown} has no collection {profile.collection}", remedy)
         return findings.judge_archive(shown, profile.collection if asked else None, time.monotonic() - began)
 
-    def pixels(self) -> Finding:
+    def pixels(self, name: ProviderName | None = None) -> Finding:
         """The directory of one band of the newest scene of a watched tile."""
         if self._offline:
             return skipped("pixels", "offline")
-        settings, now = self._settings, self._workspace.clock()
+        settings, now = self._settings_of(name), self._workspace.clock()
         tile = watched_tiles(settings.satellite_tracking)[0]
-        fetcher, asker = Fetcher(settings.stac.allowed_hosts, retries=1, timeout_s=ANSWER_S), _asker()
+        fetcher, asker = open_fetcher(self._settings.stac, retries=1, timeout_s=ANSWER_S), _asker()
         with contextlib.closing(fetcher), contextlib.closing(asker.session):
             try:
-                scenes = search_areas(
+                found = search_areas(
                     [tile_area(tile)],
                     now - RECENT,
                     now,
@@ -254,10 +292,14 @@ class _Doctor:
                     now=now,
                     tiles={tile},
                     stac_io=asker,
-                    fetch_metadata=fetcher.get,
-                ).scenes
+                    fetch_metadata=lambda href: read_beginning(href, fetcher),
+                )
             except ArchiveError as error:
                 return failed("pixels", shorten(str(error)), NO_ANSWER)
+            scenes = found.scenes
+            if not scenes and found.skipped:
+                said = f"no scene of {tile} can be used: {shorten(found.skipped[-1].reason)}"
+                return failed("pixels", said, "look at what it names: the keys, stac.allowed_hosts, the network")
             if not scenes:
                 said = f"the archive has no scene of {tile} from the last {RECENT.days} days to read"
                 return warning(
@@ -355,13 +397,14 @@ def _answer(what: str, key: str, usable: Sequence[str], satellites: Sequence[str
     return SourceAnswer(what=what, key=key, usable=tuple(usable), missing=missing, notes=tuple(notes))
 
 
-def _without_key(finding: Finding, key: str) -> Finding:
-    """Whatever an error said, the key is not in it."""
-    if not key:
-        return finding
-    return Finding(
-        check=finding.check,
-        verdict=finding.verdict,
-        sentence=finding.sentence.replace(key, "***"),
-        remedy=finding.remedy.replace(key, "***"),
-    )
+def _named(name: str, check: Callable[[ProviderName], Finding], provider: ProviderName) -> Finding:
+    return dataclasses.replace(check(provider), check=name)
+
+
+def _without_keys(finding: Finding, keys: Sequence[str]) -> Finding:
+    """Whatever an error said, no key is in it."""
+    for key in keys:
+        if key:
+            sentence, remedy = finding.sentence.replace(key, "***"), finding.remedy.replace(key, "***")
+            finding = dataclasses.replace(finding, sentence=sentence, remedy=remedy)
+    return finding

@@ -6,15 +6,17 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PREVIEW_ROWS = 10
 
 
-def table_preview(frame: pd.DataFrame, columns: list[str]) -> dg.TableMetadataValue:
+def table_preview(frame: "pd.DataFrame", columns: list[str]) -> dg.TableMetadataValue:
     """The first rows of some columns; every value as text, as the UI shows it."""
     return records_table([row for _, row in frame.head(PREVIEW_ROWS).iterrows()], columns)
 
@@ -63,4 +65,6 @@ def _text(value: object) -> str:
 
 
 def _missing(value: object) -> bool:
+    import pandas as pd
+
     return value is None or value is pd.NaT or (isinstance(value, float) and value != value) or value is pd.NA

@@ -8,7 +8,6 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import pandas as pd
 
 from s2chips_core import layout
 from s2chips_core.sections import SatelliteTracking
@@ -17,6 +16,8 @@ from s2chips_dagster.metadata import counts_table, picture, table_preview, throt
 from s2chips_dagster.resources import Workspace
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from s2chips_core.overpasses.plan import Swath
 
 PREVIEW = ["tile_id", "satellite", "overpass_time", "time_sigma_s", "imaging", "source"]
@@ -65,7 +66,7 @@ def plan(context: dg.AssetExecutionContext, day: date, workspace: Workspace) -> 
     }
 
 
-def day_metadata(day: date, passes: pd.DataFrame, storage: Storage) -> dict[str, Any]:
+def day_metadata(day: date, passes: "pd.DataFrame", storage: Storage) -> dict[str, Any]:
     """What is shown of one day."""
     sources = {str(name): int(count) for name, count in passes["source"].value_counts().items()}
     imaging = {str(name): int(count) for name, count in passes["imaging"].value_counts().items()}
@@ -79,7 +80,9 @@ def day_metadata(day: date, passes: pd.DataFrame, storage: Storage) -> dict[str,
     }
 
 
-def plan_map(passes: pd.DataFrame, swaths: "Sequence[Swath]", tiles: Sequence[str], title: str) -> dg.MarkdownMetadataValue:
+def plan_map(
+    passes: "pd.DataFrame", swaths: "Sequence[Swath]", tiles: Sequence[str], title: str
+) -> dg.MarkdownMetadataValue:
     """The planned swaths and tiles as a picture."""
     from s2chips_core.overpasses.swath_map import swath_map_svg
 

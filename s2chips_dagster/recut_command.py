@@ -37,14 +37,14 @@ def run_recut(options: argparse.Namespace, config_file: Path) -> bool:
         options.wrong("expected chip ids or --check N; --out needs exactly one chip id")
 
     from s2chips_core.config import load_settings
-    from s2chips_core.fetch import Fetcher
     from s2chips_core.index.recut import recut, select_chips
+    from s2chips_core.scenes.archives import open_fetcher
     from s2chips_core.storage import open_storage
 
     settings = load_settings(config_file, os.environ)
     storage = open_storage(settings.storage.dataset_root)
     verdicts = set()
-    with contextlib.closing(Fetcher(settings.stac.allowed_hosts)) as fetcher:
+    with contextlib.closing(open_fetcher(settings.stac)) as fetcher:
         for chip_id in options.chip_id or select_chips(storage, options.check):
             result = recut(
                 chip_id,

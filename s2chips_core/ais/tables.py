@@ -4,8 +4,9 @@ Here: which column is which, and what a row must say. Not here: encodings and sp
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +69,7 @@ the order here. Before all of these comes what a user names (`ais.columns`)."""
 
 ABCD = frozenset("abcd")
 """Titles that are dimensions only where all four are there: one alone may be anything."""
+T = TypeVar("T")
 _MISSING = frozenset(("", "nan", "nat", "none", "null", "n/a", "#n/a", "na", "-", "unknown", "undefined"))
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:?\d{2}.*)?|\d{8}T\d{4}.*"
@@ -120,7 +122,9 @@ def read_ais_table(
 
     def column(name: str) -> list[object]:
         at = columns.get(name)
-        return [None if at is None or at >= len(row) else row[at] for row in cells.rows]
+        if at is None:
+            return [None] * len(cells.rows)
+        return [row[at] if at < len(row) else None for row in cells.rows]
 
     rows = len(cells.rows)
     problems: list[list[str]] = [[] for _ in range(rows)]
@@ -147,8 +151,8 @@ def read_ais_table(
             "ais_lon": lon,
             "ais_source": np.where(synthetic, "synthetic", "file"),
             "position_mode": "as_reported",
-            "ship_name": [_name(cell) for cell in column("ship_name")],
-            "ship_type": [_ship_type(cell) for cell in column("ship_type")],
+            "ship_name": _each_once(_name, column("ship_name")),
+            "ship_type": _each_once(_ship_type, column("ship_type")),
             "length_m": _positive(_numbers(column("length"))),
             "width_m": _positive(_numbers(column("width"))),
             **{name: _not_negative(_numbers(column(name.removesuffix("_m")))) for name in DIMENSIONS},
@@ -202,13 +206,31 @@ def _number(cell: object) -> float:
     if not isinstance(cell, str):
         return np.nan
     text = cell.strip().lstrip("'").replace("\N{MINUS SIGN}", "-")
-    if "." not in text and text.count(",") == 1:
+    if "," in text and "." not in text and text.count(",") == 1:
         text = text.replace(",", ".")
-    return float(text) if _NUMBER.fullmatch(text) and abs(float(text)) < 1e300 else np.nan
+    if _NUMBER.fullmatch(text) is None:
+        return np.nan
+    number = float(text)
+    return number if abs(number) < 1e300 else np.nan
 
 
 def _numbers(cells: list[object]) -> Floats:
-    return np.array([_number(cell) for cell in cells], dtype=np.float64)
+    return np.array(_each_once(_number, cells), dtype=np.float64)
+
+
+def _each_once(read: Callable[[object], T], cells: list[object]) -> list[T]:
+    """What `read` makes of each cell; equal texts are read once, for most columns say the same thing many times."""
+    # Texts only: 1, 1.0 and True are equal and do not read alike.
+    known: dict[object, T] = {}
+    found = []
+    for cell in cells:
+        if cell is not None and type(cell) is not str:
+            found.append(read(cell))
+            continue
+        if cell not in known:
+            known[cell] = read(cell)
+        found.append(known[cell])
+    return found
 
 
 def _positive(values: Floats) -> Floats:
@@ -223,7 +245,12 @@ def _parse_mmsi(cells: list[object], problems: list[list[str]]) -> list[int | No
     found: list[int | None] = []
     for cell, number, row_problems in zip(cells, _numbers(cells), problems, strict=True):
         mmsi = int(number) if 0 <= number < 1e10 and number == int(number) else None
-        if isinstance(cell, str) and sum(c.isdigit() for c in cell.lower().partition("e")[0]) < len(str(mmsi)):
+        # Digits alone are all there.
+        if (
+            isinstance(cell, str)
+            and not cell.isdecimal()
+            and sum(c.isdigit() for c in cell.lower().partition("e")[0]) < len(str(mmsi))
+        ):
             mmsi = None  # 2.4466E+08 is what a spreadsheet leaves of a number: its last digits are gone
         found.append(mmsi)
         if _is_missing(cell):

@@ -4,6 +4,7 @@ Here: the schema and building targets from fixes. Not here: which scene they get
 """
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -61,6 +62,8 @@ def ship_mmsi_problem(mmsi: int) -> str | None:
     >>> ship_mmsi_problem(2190064)
     'mmsi 002190064 is a base station on the coast, not a ship'
     """
+    if 201_000_000 <= mmsi <= 775_999_999:
+        return None
     text = f"{mmsi:09d}"
     for prefix, what in (
         ("00", "a base station on the coast"),
@@ -75,9 +78,13 @@ def ship_mmsi_problem(mmsi: int) -> str | None:
     ):
         if 0 < mmsi < 10**9 and text.startswith(prefix) and len(str(mmsi)) >= 7:
             return f"mmsi {text} is {what}, not a ship"
-    if len(text) != 9 or not 201 <= int(text[:3]) <= 775:
-        return f"mmsi {mmsi} is no ship's number: expected nine digits that begin with a country's 201 to 775"
-    return None
+    return f"mmsi {mmsi} is no ship's number: expected nine digits that begin with a country's 201 to 775"
+
+
+def is_ship_mmsi(mmsi: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Where `ship_mmsi_problem` finds none, for many numbers at once."""
+    of_ship: npt.NDArray[np.bool_] = (mmsi >= 201_000_000) & (mmsi <= 775_999_999)
+    return of_ship
 
 
 def build_capture_targets(fixes: pd.DataFrame, *, source_id: str = layout.CAPTURE, position_mode: str) -> pd.DataFrame:
@@ -115,10 +122,11 @@ def build_capture_targets(fixes: pd.DataFrame, *, source_id: str = layout.CAPTUR
     again = base_id.groupby(base_id).cumcount()
     lat, lon = nearest["lat"].to_numpy(dtype=np.float64), nearest["lon"].to_numpy(dtype=np.float64)
     placed = on_earth(lat, lon)
-    reasons = [
-        ship_mmsi_problem(int(mmsi)) or (None if here else f"no usable position: the best is lat {y:g}, lon {x:g}")
-        for mmsi, here, y, x in zip(nearest["mmsi"], placed, lat, lon, strict=True)
-    ]
+    reasons = np.full(len(nearest), None, dtype=object)
+    mmsis = nearest["mmsi"].to_numpy(dtype=np.int64)
+    for row in np.flatnonzero(~(placed & is_ship_mmsi(mmsis))):
+        problem = ship_mmsi_problem(int(mmsis[row]))
+        reasons[row] = problem or f"no usable position: the best is lat {lat[row]:g}, lon {lon[row]:g}"
     frame = nearest.assign(
         target_id=base_id.where(again == 0, base_id + "-" + (again + 1).astype(str)),
         source_id=source_id,

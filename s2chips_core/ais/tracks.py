@@ -116,8 +116,19 @@ def drop_implausible(fixes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         kept, dropped; repeats of one time and place share the fate of the first, places that are none are dropped.
     """
     kept = without_jumps(build_tracks(fixes))
-    key = ["mmsi", "time", "lat", "lon"]
-    good = pd.MultiIndex.from_frame(fixes[key]).isin(pd.MultiIndex.from_frame(fixes.iloc[kept.row][key]))
+    good = np.zeros(len(fixes), dtype=bool)
+    good[kept.row] = True
+    if not good.all():
+        key = [fixes["mmsi"].to_numpy(dtype=np.int64), fixes["time"].to_numpy(dtype="datetime64[ms]").astype(np.int64)]
+        key += [fixes[name].to_numpy(dtype=np.float64) for name in ("lat", "lon")]
+        order = np.lexsort(key)
+        differs = np.zeros(len(order), dtype=bool)
+        for column in key:
+            differs[1:] |= column[order][1:] != column[order][:-1]
+        repeat_of = np.cumsum(differs)
+        alive = np.zeros(len(order), dtype=bool)
+        alive[repeat_of[good[order]]] = True
+        good[order] = alive[repeat_of]
     return fixes[good].reset_index(drop=True), fixes[~good].reset_index(drop=True)
 
 

@@ -119,7 +119,8 @@ def _encode(
 ) -> bytes:
     count, rows, cols = array.shape
     options = dict([_LEVELS[compression]]) if compression in _LEVELS else {}
-    with MemoryFile() as memory:
+    # One environment for all steps: each of them would make and tear down its own.
+    with rasterio.Env(), MemoryFile() as memory:
         with memory.open(
             driver="GTiff",
             dtype=array.dtype.name,
@@ -136,11 +137,13 @@ def _encode(
             interleave="band",
             **options,
         ) as dataset:
-            dataset.write(np.ascontiguousarray(array))
+            # Before the pixels: what is told after them makes GDAL write the directory twice.
             dataset.descriptions = bands
             if tags:
                 dataset.update_tags(**tags)
-        return bytes(memory.read())
+            dataset.write(np.ascontiguousarray(array))
+        data: bytes = memory.read()
+        return data
 
 
 def _to_cog(data: bytes, size_px: int, compression: str) -> bytes:

@@ -119,7 +119,7 @@ def hull_distance_px(hull: ExpectedHull, cols: Floats, rows: Floats) -> Floats:
 
     Args:
         hull: the hull.
-        cols, rows: the points, any shape.
+        cols, rows: the points, any two shapes that numpy broadcasts.
     """
     x, y = cols - hull.col, rows - hull.row
     if hull.corners is None:
@@ -157,11 +157,11 @@ def judge_confirmation(
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """The surroundings of a hull; arrays of one shape (rows, cols)."""
+    """The surroundings of a hull; arrays of one shape (rows, cols), but for the places of pixels."""
 
     nir: Reflectance
     cols: Floats
-    """Of pixel centres; `rows` too."""
+    """Of pixel centres, shape (1, cols); `rows` (rows, 1)."""
     rows: Floats
     valid: Bools
     land: Bools
@@ -180,7 +180,8 @@ class _Place:
     ) -> "_Place":
         near = _neighbourhood(target, reflectance.shape[1:])
         nir = reflectance[bands.index(NIR)][near]
-        rows, cols = np.mgrid[near] + 0.5
+        rows, cols = np.ogrid[near]
+        rows, cols = rows + 0.5, cols + 0.5
         valid, dry = nir > 0, np.zeros(nir.shape, dtype=bool)
         if GREEN in bands:
             green = reflectance[bands.index(GREEN)][near]

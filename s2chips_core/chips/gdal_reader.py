@@ -1,12 +1,14 @@
 """The way round by GDAL, for files that `cog` does not read: other compressions, strips, JPEG 2000.
 
-Here: windows read by rasterio through our own door, so that allowed hosts, retries and counters hold for them too. Not
-here: the quick way (`reader`). GDAL's drivers are bound to GeoTIFF and JPEG 2000; it sees this one file and no siblings.
+Here: windows read by rasterio through our own door, so that allowed hosts, signatures, retries and counters hold for them
+too: one request for the header and one for each tile of a JPEG 2000 file that lists them. Not here: the quick way
+(`reader`). GDAL's drivers are bound to GeoTIFF and JPEG 2000; it sees this one file and no siblings.
 """
 
 import io
+from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import rasterio
@@ -15,6 +17,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from s2chips_core.chips.cog import Pixels
 from s2chips_core.chips.grid import Window, disagreement
+from s2chips_core.chips.jp2 import parse_tile_index
 from s2chips_core.errors import ReadError
 from s2chips_core.fetch import Fetcher, without_query
 from s2chips_core.scenes.scene import Asset
@@ -28,32 +31,60 @@ _DRIVERS = {
     b"\xff\x4f\xff\x51": "JP2OpenJPEG",
 }
 """By the first bytes: TIFF, BigTIFF, JP2 and a bare JPEG 2000 code stream."""
-PAGE_BYTES = 256 * 1024
-PAGES_MOST = 64
+HEAD_BYTES = 32 * 1024
+"""Holds the main header of ESA's JPEG 2000 files with their list of tile-parts, and the directories of most GeoTIFFs."""
+PAGE_BYTES = 16 * 1024
+"""Of reads that are smaller: where nothing is known of a file, GDAL hops from header to header."""
+KEPT_BYTES = 16 * 1024 * 1024
+LOOK_AHEAD_BYTES = 2 * 1024
+"""Behind a tile GDAL looks at what follows, a buffer of 1 kB."""
+AT_ONCE_BYTES = 8 * 1024 * 1024
 
 
 class _RemoteFile:
-    """Pages of one remote file, fetched when they are touched; the last 16 MB are kept."""
+    """Pieces of one remote file, fetched when they are touched; the last 16 MB are kept."""
 
     def __init__(self, href: str, fetcher: Fetcher) -> None:
         self.shown = without_query(href)
         self._href, self._fetcher = href, fetcher
-        self._pages: OrderedDict[int, bytes] = OrderedDict()
+        self._pieces: OrderedDict[int, bytes] = OrderedDict()
+        """By first byte."""
+        self._extents: list[tuple[int, int]] = []
         self.problem: ReadError | None = None
         """What went wrong while GDAL was reading; GDAL itself only sees that there are no bytes."""
-        self.head = self.page(0)[:16]
+        self.head = self._fetch(0, HEAD_BYTES)
         self.size = fetcher.size(href)
 
-    def page(self, number: int) -> bytes:
-        page = self._pages.get(number)
-        if page is None:
-            page = self._fetcher.get_range(self._href, number * PAGE_BYTES, PAGE_BYTES)
-            self._pages[number] = page
-            if len(self._pages) > PAGES_MOST:
-                self._pages.popitem(last=False)
-        else:
-            self._pages.move_to_end(number)
-        return page
+    def expect(self, extents: Iterable[tuple[int, int]]) -> None:
+        """Bytes (first, length) that are wanted as a whole as soon as one of them is."""
+        self._extents = sorted(extents)
+
+    def read(self, start: int, most: int) -> bytes:
+        """At least one and up to `most` bytes from `start` on, which lies in the file."""
+        if start < len(self.head):
+            return self.head[start : start + most]
+        for first in reversed(self._pieces):
+            piece = self._pieces[first]
+            if first <= start < first + len(piece):
+                self._pieces.move_to_end(first)
+                return piece[start - first : start - first + most]
+        first, length = self._piece_at(start, most)
+        piece = self._fetch(first, length)
+        self._pieces[first] = piece
+        while sum(map(len, self._pieces.values())) > KEPT_BYTES and len(self._pieces) > 1:
+            self._pieces.popitem(last=False)
+        return piece[start - first : start - first + most]
+
+    def _piece_at(self, start: int, most: int) -> tuple[int, int]:
+        at = bisect_right(self._extents, (start, self.size)) - 1
+        if at >= 0:
+            first, length = self._extents[at]
+            if first <= start < first + length <= first + AT_ONCE_BYTES:
+                return first, min(length + LOOK_AHEAD_BYTES, self.size - first)
+        return start, min(max(most, PAGE_BYTES), AT_ONCE_BYTES, self.size - start)
+
+    def _fetch(self, first: int, length: int) -> bytes:
+        return self._fetcher.get_range(self._href, first, length)
 
     def open(self, path: str, mode: str = "rb") -> "_Handle":
         """What rasterio calls an opener; whatever path GDAL asks for, it gets this file."""
@@ -88,8 +119,7 @@ class _Handle(io.RawIOBase):
         data = bytearray()
         try:
             while len(data) < wanted:
-                number, begin = divmod(self._position + len(data), PAGE_BYTES)
-                part = file.page(number)[begin : begin + wanted - len(data)]
+                part = file.read(self._position + len(data), wanted - len(data))
                 if not part:
                     raise ReadError(file.shown, f"ends before byte {file.size}")
                 data += part
@@ -110,6 +140,10 @@ def read_windows_gdal(asset: Asset, windows: Sequence[Window], fetcher: Fetcher)
     driver = next((name for magic, name in _DRIVERS.items() if file.head.startswith(magic)), None)
     if driver is None:
         raise ReadError(file.shown, f"begins with {file.head!r}, expected a TIFF or JPEG 2000 file")
+    index = parse_tile_index(file.head, file.size) if driver == "JP2OpenJPEG" else None
+    if index is not None:
+        tiles = sorted({tile for window in windows for tile in index.tiles_of(window)})
+        file.expect(extent for tile in tiles for extent in index.extents_of(tile))
     # The folder is of no meaning to us, but rasterio keeps its openers by it. It keeps them for this thread: a decoding
     # thread that GDAL starts itself finds none and leaves its blocks unread without an error, hence one thread only.
     path = f"remote-{id(file):x}/raster"
@@ -134,12 +168,20 @@ def read_windows_gdal(asset: Asset, windows: Sequence[Window], fetcher: Fetcher)
             )
             if problem:
                 raise ReadError(file.shown, problem)
-            pixels = [_read_window(dataset, window) for window in windows]
+            pixels = _read_in_order(dataset, windows)
     except RasterioError as error:
         raise file.problem or ReadError(file.shown, f"GDAL cannot read it: {error}") from error
     if file.problem:
         raise file.problem
     return pixels
+
+
+def _read_in_order(dataset: rasterio.DatasetReader, windows: Sequence[Window]) -> list[Pixels]:
+    """Each window, as they were given; read along the blocks of the file, so that GDAL's cache need not hold many."""
+    block_rows, block_cols = dataset.block_shapes[0]
+    order = sorted(range(len(windows)), key=lambda n: (windows[n].row_off // block_rows, windows[n].col_off // block_cols))
+    read = {n: _read_window(dataset, windows[n]) for n in order}
+    return [read[n] for n in range(len(windows))]
 
 
 def _read_window(dataset: rasterio.DatasetReader, window: Window) -> Pixels:

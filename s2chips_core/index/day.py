@@ -14,7 +14,7 @@ from s2chips_core.config import Settings
 from s2chips_core.fetch import Fetcher
 from s2chips_core.index.batch import Cut
 from s2chips_core.index.day_result import DayResult, Progress
-from s2chips_core.index.day_run import DayRun, whole_ms
+from s2chips_core.index.day_run import DayRun, Elsewhere, whole_ms
 from s2chips_core.index.day_tables import put_day_tables
 from s2chips_core.index.parts import COMMIT_LOCK
 from s2chips_core.storage import Storage
@@ -34,6 +34,7 @@ def chip_day(
     stop: threading.Event | None = None,
     progress: Callable[[Progress], None] | None = None,
     cut: Cut = cut_scenes,
+    elsewhere: Elsewhere | None = None,
 ) -> DayResult:
     """Make the chips of one source of a day and commit them with the outcome of every target.
 
@@ -51,6 +52,7 @@ def chip_day(
         stop: set it to give up.
         progress: told after every result.
         cut: reads chips; only tests give another one.
+        elsewhere: asked for the same scenes of another archive where this one has no files; none: those are missing.
 
     Raises:
         StorageError: the dataset cannot be read or written, or another process works on the same day and source.
@@ -68,6 +70,7 @@ def chip_day(
             stop=stop,
             progress=progress,
             cut=cut,
+            elsewhere=elsewhere,
         )
         return run.result()
 

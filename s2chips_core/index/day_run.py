@@ -22,6 +22,7 @@ from typing import Any
 
 from s2chips_core import layout, tables
 from s2chips_core.chips.chip import Chip, CutRequest, Refusal
+from s2chips_core.chips.gate import RefusalReason
 from s2chips_core.config import Settings
 from s2chips_core.errors import StorageError
 from s2chips_core.fetch import Fetcher
@@ -50,6 +51,10 @@ from s2chips_core.storage import Storage
 
 logger = logging.getLogger(__name__)
 
+Elsewhere = Callable[[Mapping[str, str], Sequence[Mapping[str, Any]]], Mapping[str, dict[str, Any]]]
+"""Given what is missing by target_id, and matches: those targets' matches with the same scene of another archive, by
+target_id; a target that is not in there has no other (`scenes.archives.find_elsewhere`)."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Candidate:
@@ -75,10 +80,11 @@ class DayRun:
         stop: threading.Event | None,
         progress: Callable[[Progress], None] | None,
         cut: Cut,
+        elsewhere: Elsewhere | None,
     ) -> None:
         self.day, self.source_id, self.settings, self.storage = day, source_id, settings, storage
         self.fetcher, self.created_at, self.software_version = fetcher, created_at, software_version
-        self.stop, self.tell, self.cut = stop, progress, cut
+        self.stop, self.tell, self.cut, self.elsewhere = stop, progress, cut, elsewhere
         self.began, self.before = time.monotonic(), fetcher.stats()
         self.outcomes: dict[str, dict[str, Any]] = {}
         """By target_id."""
@@ -220,13 +226,13 @@ class DayRun:
         while at < len(waiting) and (cap is None or len(self.rows) < cap):
             batch = waiting[at:] if cap is None else waiting[at : at + cap - len(self.rows)]
             at += len(batch)
-            self._cut([c for c in batch if not self._take_over(c, earlier.others, earlier.uncertain)])
+            self._cut([c for c in batch if not self._take_over(c, earlier.others, earlier.uncertain)], earlier)
         for candidate in waiting[at:]:
             detail = f"the cap of {cap} chips was reached by ships before it in the order of scene time and chip id"
             self._decide(candidate, Outcome.OVER_CAP, detail)
         self._report()
 
-    def _cut(self, batch: Sequence[_Candidate]) -> None:
+    def _cut(self, batch: Sequence[_Candidate], earlier: Earlier) -> None:
         by_target = {c.match["target_id"]: c for c in batch}
         by_scene: dict[str, list[_Candidate]] = {}
         for candidate in batch:
@@ -260,14 +266,39 @@ class DayRun:
             stop=self.stop,
             opened=self.files.__setitem__,
         )
+        incomplete: list[tuple[_Candidate, Refusal]] = []
         with contextlib.closing(results):
             for request, result in results:
                 candidate = by_target[request.target_id]
-                if isinstance(result, Refusal):
-                    self._decide(candidate, Outcome(result.reason.value), result.detail, result)
-                else:
+                if not isinstance(result, Refusal):
                     self._chipped(candidate, result)
+                elif self.elsewhere is not None and result.reason is RefusalReason.MISSING_ASSET:
+                    incomplete.append((candidate, result))
+                else:
+                    self._decide(candidate, Outcome(result.reason.value), result.detail, result)
                 self._report()
+        if incomplete:
+            self._cut_elsewhere(incomplete, earlier)
+
+    def _cut_elsewhere(self, incomplete: Sequence[tuple[_Candidate, Refusal]], earlier: Earlier) -> None:
+        """Cut from another archive what this one has no files of, as often as there is another; what has none is refused."""
+        assert self.elsewhere is not None
+        missing = {candidate.match["target_id"]: refusal.detail for candidate, refusal in incomplete}
+        moved = self.elsewhere(missing, [candidate.match for candidate, _ in incomplete])
+        again = []
+        for candidate, refusal in incomplete:
+            match = moved.get(candidate.match["target_id"])
+            if match is None:
+                self._decide(candidate, Outcome(refusal.reason.value), refusal.detail, refusal)
+                continue
+            logger.info("%s: %s", match["target_id"], match["detail"])
+            self.vessels[match["scene"]] = self.vessels[candidate.match["scene"]]
+            other = _Candidate(match=match, key=chip_key(match, self.settings))
+            if not self._stands(other, earlier) and not self._take_over(other, earlier.others, earlier.uncertain):
+                again.append(other)
+        self._report()
+        if again:
+            self._cut(again, earlier)
 
     def _decide(self, candidate: _Candidate, outcome: Outcome, detail: str, refusal: Refusal | None = None) -> None:
         logger.debug("%s: %s: %s", candidate.match["target_id"], outcome, detail)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -68,6 +69,7 @@ OF_CHIP = ("chip_id", "source_id", "scene_datetime", "path", "split")
 """What all labels of a chip share: columns of its index row."""
 LABEL = pa.struct([pa.field(f.name, f.type) for f in LABEL_SCHEMA if f.name not in OF_CHIP])
 """A label within an index row."""
+_NAMES = tuple(field.name for field in LABEL)
 LABELS = pa.field("labels", pa.list_(LABEL), nullable=False)
 """The column of the index parts: the target first, then the others by MMSI."""
 _SAID = tuple(name for name in VESSEL_COLUMNS if name in LABEL_SCHEMA.names)
@@ -76,39 +78,67 @@ _SAID = tuple(name for name in VESSEL_COLUMNS if name in LABEL_SCHEMA.names)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedVessels:
-    """Vessels on the grid of a UTM zone; one row of each array, and one item of `said`, for each."""
+    """Vessels on the grid of a UTM zone; one row of each array for each."""
 
-    said: list[dict[str, Any]]
-    """What a label says of each, without what depends on the chip."""
+    columns: Mapping[str, npt.NDArray[Any]]
+    """What a label says of each without what depends on the chip, by name."""
     xy_m: Floats
     """(vessels, 2): easting and northing of the antenna."""
     corners_m: Floats
     """(vessels, 4, 2) as `chips.hull` has them; NaN where there is no box."""
+    index: shapely.STRtree
+    """Of the rectangles that hold antenna and box: a chip looks at the vessels around it and not at all of a scene."""
 
     def __len__(self) -> int:
-        return len(self.said)
+        return len(self.xy_m)
+
+    def said(self, n: int) -> dict[str, Any]:
+        """Of one vessel, in plain values: None for what is not known, for a NaN in a list of structs stays one in Arrow."""
+        values = {name: column.item(n) for name, column in self.columns.items()}
+        return {name: value if value == value else None for name, value in values.items()}
+
+    def near(self, transform: Transform, chip_size_px: int) -> npt.NDArray[np.int64]:
+        """Vessels whose rectangle touches a chip, by number."""
+        a, _, c, _, e, f = transform
+        chip = shapely.box(c, f + e * chip_size_px, c + a * chip_size_px, f)
+        return np.sort(self.index.query(chip).astype(np.int64))
 
 
 def place_vessels(vessels: pd.DataFrame, epsg: int) -> PlacedVessels:
     """Vessels (`VESSEL_COLUMNS`) on a grid, with their hulls."""
+    return _place({name: _plain(vessels[name].to_numpy()) for name in VESSEL_COLUMNS}, epsg)
 
+
+def place_vessel(vessel: Mapping[str, Any], epsg: int) -> PlacedVessels:
+    """The same for one vessel, which has a value for each of `VESSEL_COLUMNS`."""
+    plain = {name: None if pd.isna(vessel[name]) else vessel[name] for name in VESSEL_COLUMNS}
+    return _place({name: np.array([value], dtype=object) for name, value in plain.items()}, epsg)
+
+
+def _place(columns: Mapping[str, npt.NDArray[Any]], epsg: int) -> PlacedVessels:
     def numbers(name: str) -> Floats:
-        values: Floats = vessels[name].to_numpy(np.float64, na_value=np.nan)
-        return values
+        return columns[name].astype(np.float64)
 
     lon, lat = numbers("lon"), numbers("lat")
     direction_deg, direction_source = choose_direction(numbers("heading_deg"), numbers("cog_deg"), numbers("sog_kn"))
     dimensions_m = np.stack([numbers(name) for name in DIMENSIONS], axis=1)
     extents_m, box_source = choose_extents(numbers("length_m"), numbers("width_m"), dimensions_m)
     box_source[np.isnan(direction_deg)] = None
-    shown = vessels[list(_SAID)].assign(
-        direction_deg=direction_deg, direction_source=direction_source, box_source=box_source
-    )
-    said = [{str(k): _plain(v) for k, v in row.items()} for row in shown.astype(object).to_dict("records")]
+    shown = {name: columns[name] for name in _SAID}
+    xy_m = np.stack(utm_xy(lon, lat, epsg), axis=1)
+    corners_m = box_corners_m(lon, lat, epsg, direction_deg, extents_m)
+    points = np.concatenate([xy_m[:, None], corners_m], axis=1)
+    low, high = np.fmin.reduce(points, axis=1), np.fmax.reduce(points, axis=1)
     return PlacedVessels(
-        said=said,
-        xy_m=np.stack(utm_xy(lon, lat, epsg), axis=1),
-        corners_m=box_corners_m(lon, lat, epsg, direction_deg, extents_m),
+        columns={
+            **shown,
+            "direction_deg": direction_deg,
+            "direction_source": direction_source,
+            "box_source": box_source,
+        },
+        xy_m=xy_m,
+        corners_m=corners_m,
+        index=shapely.STRtree(shapely.box(low[:, 0], low[:, 1], high[:, 0], high[:, 1])),
     )
 
 
@@ -128,18 +158,19 @@ def labels_of_chip(
     """
     labels = [_label(target, 0, transform, chip_size_px, is_target=True)]
     mmsi = labels[0]["mmsi"]
-    near = np.flatnonzero(_touches(vessels, transform, chip_size_px))
+    near = vessels.near(transform, chip_size_px)
+    near = near[_touches(vessels, near, transform, chip_size_px)]
     others = [_label(vessels, int(n), transform, chip_size_px, is_target=False) for n in near]
     return labels + sorted((label for label in others if label["mmsi"] != mmsi), key=lambda label: int(label["mmsi"]))
 
 
-def _touches(vessels: PlacedVessels, transform: Transform, chip_size_px: int) -> Any:
-    """Whether the antenna is inside, or the box covers some of the chip; shape (vessels,)."""
-    antenna = in_pixels(vessels.xy_m, transform)
+def _touches(vessels: PlacedVessels, which: npt.NDArray[np.int64], transform: Transform, chip_size_px: int) -> Any:
+    """Whether the antenna is inside, or the box covers some of the chip; shape of `which`."""
+    antenna = in_pixels(vessels.xy_m[which], transform)
     inside = ((antenna >= 0) & (antenna < chip_size_px)).all(axis=1)
-    corners = in_pixels(vessels.corners_m, transform)
+    corners = in_pixels(vessels.corners_m[which], transform)
     boxed = np.isfinite(corners).all(axis=(1, 2))
-    reach = np.zeros(len(vessels), dtype=bool)
+    reach = np.zeros(len(which), dtype=bool)
     if boxed.any():
         chip = shapely.box(0, 0, chip_size_px, chip_size_px)
         # Crossing, not touching at an edge.
@@ -152,7 +183,7 @@ def _label(vessels: PlacedVessels, n: int, transform: Transform, chip_size_px: i
     corners = in_pixels(vessels.corners_m[n], transform)
     boxed = bool(np.isfinite(corners).all())
     known = {
-        **vessels.said[n],
+        **vessels.said(n),
         "is_target": is_target,
         "col": col,
         "row": row,
@@ -160,7 +191,7 @@ def _label(vessels: PlacedVessels, n: int, transform: Transform, chip_size_px: i
         "truncated": boxed and bool(((corners < 0) | (corners > chip_size_px)).any()),
     }
     # In the order of the schema, as a part gives them back: else the sidecar would not be the same text.
-    return {field.name: known[field.name] for field in LABEL}
+    return {name: known[name] for name in _NAMES}
 
 
 def confirm(reflectance: Reflectance, bands: Sequence[str], labels: Sequence[Mapping[str, Any]]) -> Confirmation:
@@ -188,6 +219,10 @@ def labels_table(chips: pa.Table) -> pa.Table:
     return pa.table(columns, names=LABEL_SCHEMA.names).cast(LABEL_SCHEMA)
 
 
-def _plain(value: Any) -> Any:
-    """None for what is not known: a NaN within a list of structs would stay one in Arrow."""
-    return None if pd.isna(value) else value
+def _plain(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """None for pandas' several words for what is not known."""
+    if column.dtype.kind in "fi":
+        return column
+    plain = column.astype(object)
+    plain[pd.isna(plain)] = None
+    return plain

@@ -22,7 +22,8 @@ from s2chips_core.chips.gate import RefusalReason
 from s2chips_core.chips.identity import fingerprint
 from s2chips_core.config import Settings
 from s2chips_core.errors import ConfigError, HostNotAllowedError, InputError, StorageError
-from s2chips_core.fetch import Fetcher, check_allowed, without_query
+from s2chips_core.fetch import Fetcher, without_query
+from s2chips_core.hrefs import check_listed
 from s2chips_core.index.chip_difference import mask_differences, raster_differences
 from s2chips_core.index.chip_files import TAG_FIELDS
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
@@ -211,7 +212,7 @@ def _check_hosts(scene: Scene, settings: Settings, fetcher: Fetcher) -> None:
     for band in (*needed_bands(settings), *(("SCL",) if settings.masks.use_scl else ())):
         if band in scene.assets:
             try:
-                check_allowed(scene.assets[band].href, fetcher.allowed_hosts)
+                check_listed(scene.assets[band].href, fetcher.allowed_hosts)
             except HostNotAllowedError as error:
                 raise _ImpossibleError(f"the archive's host is not allowed now: {error}") from error
 

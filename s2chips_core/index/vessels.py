@@ -10,23 +10,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from s2chips_core import layout, tables
-from s2chips_core.ais.fixes import FIX_SCHEMA
+from s2chips_core.ais.fixes import FIX_SCHEMA, Floats
 from s2chips_core.ais.snapshots import read_snapshots
 from s2chips_core.ais.targets import TARGET_SCHEMA
-from s2chips_core.ais.vessels import MOTION, VESSEL_COLUMNS, Moment, vessels_at
+from s2chips_core.ais.vessels import MOTION, VESSEL_COLUMNS, Moment, circle_around, vessels_at
 from s2chips_core.chips.grid import PIXEL_M, Transform
 from s2chips_core.config import Settings
-from s2chips_core.index.labels import PlacedVessels, labels_of_chip, place_vessels
+from s2chips_core.index.labels import PlacedVessels, labels_of_chip, place_vessel, place_vessels
 from s2chips_core.scenes.matches import MatchStatus
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import Storage
 
 AT_SENSING_TIME = "at_sensing_time"
-TILE_DIAGONAL_M = 155_300.0
-"""Of a tile of 109.8 km."""
 HULL_MOST_M = 1022.0
 """The longest hull that AIS can tell (A and B of 511 m): from so far away one can reach into a chip."""
 
@@ -37,8 +36,9 @@ class SceneVessels:
 
     epsg: int
     placed: PlacedVessels
-    motion: dict[int, dict[str, Any]]
-    """What each ship said with the fix nearest to the sensing time, by MMSI; empty where ships are taken as reported."""
+    motion: Mapping[str, Floats]
+    """What each ship said with the fix nearest to the sensing time: `mmsi` in order, and `MOTION`. Empty where ships are
+    taken as reported."""
 
     def labels(self, match: Mapping[str, Any], *, lat: float, lon: float, transform: Transform, size_px: int) -> list[Any]:
         """The labels of a chip.
@@ -49,9 +49,15 @@ class SceneVessels:
             transform: of the chip.
             size_px: its side.
         """
-        target = {**match, "lat": lat, "lon": lon, **self.motion.get(int(match["mmsi"]), {})}
-        placed = place_vessels(_frame([target]), self.epsg)
-        return labels_of_chip(placed, self.placed, transform, size_px)
+        target = {**match, "lat": lat, "lon": lon, **self._said(int(match["mmsi"]))}
+        return labels_of_chip(place_vessel(target, self.epsg), self.placed, transform, size_px)
+
+    def _said(self, mmsi: int) -> dict[str, Any]:
+        if not self.motion:
+            return {}
+        n = int(np.searchsorted(self.motion["mmsi"], mmsi))
+        known = n < len(self.motion["mmsi"]) and self.motion["mmsi"][n] == mmsi
+        return {name: self.motion[name].item(n) for name in MOTION} if known else {}
 
 
 def read_vessels(
@@ -83,17 +89,15 @@ def read_vessels(
 
 
 def _on_grid(frame: pd.DataFrame, epsg: int, *, moving: bool) -> SceneVessels:
-    said = zip(frame["mmsi"], frame[list(MOTION)].to_dict("records"), strict=True) if moving else ()
-    motion = {int(mmsi): {str(name): value for name, value in of_ship.items()} for mmsi, of_ship in said}
+    motion = {name: frame[name].to_numpy(np.float64, na_value=np.nan) for name in ("mmsi", *MOTION)} if moving else {}
     return SceneVessels(epsg=epsg, placed=place_vessels(frame, epsg), motion=motion)
 
 
 def _moment(matches: Sequence[Mapping[str, Any]], margin_m: float) -> Moment:
     """The sensing time, and a circle around all chips of a scene."""
-    # Around its first ship all others of a tile are within its diagonal, also across the antimeridian.
-    first = matches[0]
-    radius_m = TILE_DIAGONAL_M + margin_m
-    return Moment(time=first["scene_datetime"], lat=first["lat"], lon=first["lon"], radius_m=radius_m)
+    lat, lon = (np.array([match[name] for match in matches], dtype=np.float64) for name in ("lat", "lon"))
+    middle_lat, middle_lon, radius_m = circle_around(lat, lon)
+    return Moment(time=matches[0]["scene_datetime"], lat=middle_lat, lon=middle_lon, radius_m=radius_m + margin_m)
 
 
 def _fixes(storage: Storage, ais_day: date, source_id: str) -> pd.DataFrame:

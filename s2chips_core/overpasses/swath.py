@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import shapely
+from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 
 from s2chips_core.overpasses.antimeridian import cut_polygon
@@ -40,7 +41,7 @@ _GROUND_SPEED_KM_S = 6.72
 _TILE_REACH_KM = 80.0  # half the diagonal of a tile, and some
 _SWATH_REACH_KM = 150.0
 _MEAN_RADIUS_KM = 6371.0
-_STEPS_AT_ONCE = 20_000_000  # numbers of 4 bytes
+_PASSES_AT_ONCE = 50  # of the whole grid half a million pairs of a tile and a state
 _EDGE_STEP_S = 10.0  # 67 km: at 83 degrees latitude the straight line in lon/lat is 0.8 km off
 
 
@@ -208,20 +209,23 @@ def find_looks(tracks: Tracks, corners_km: Floats, least: float) -> Looks:
 
 def _near(tracks: Tracks, centres_km: Floats) -> tuple[Ints, Ints, Floats]:
     """Passes and tiles that may meet, with the time when the tile's centre is abeam."""
-    centre = (centres_km / np.linalg.norm(centres_km, axis=1)[:, None]).astype(np.float32)
+    centre = centres_km / np.linalg.norm(centres_km, axis=1)[:, None]
     below = tracks.position_km / np.linalg.norm(tracks.position_km, axis=2)[:, :, None]
     passes, states = below.shape[:2]
     half_step_km = _STEP_S * _GROUND_SPEED_KM_S / 2
     reach_km = np.hypot(_SWATH_REACH_KM + _TILE_REACH_KM, half_step_km) + 15.0  # geodetic and geocentric nadir: 3 km
-    least = np.float32(np.cos(reach_km / _MEAN_RADIUS_KM))
+    chord = 2.0 * np.sin(reach_km / _MEAN_RADIUS_KM / 2.0)
+    tiles_near = cKDTree(centre)
     found: list[tuple[Ints, Ints, Floats]] = []
-    at_once = max(1, _STEPS_AT_ONCE // max(1, states * len(centre)))
-    for at in range(0, passes, at_once):
-        some = below[at : at + at_once].astype(np.float32)
-        cosine = (centre @ some.reshape(-1, 3).T).reshape(len(centre), len(some), states)
-        tile, track = np.nonzero(cosine.max(axis=2) >= least)
-        step = cosine[tile, track].argmax(axis=1)
-        track = track + at
+    for at in range(0, passes, _PASSES_AT_ONCE):
+        some = below[at : at + _PASSES_AT_ONCE].reshape(-1, 3)
+        pairs = cKDTree(some).sparse_distance_matrix(tiles_near, chord, output_type="ndarray")
+        # Of each pass and tile the state that is nearest, of two the first.
+        pairs = pairs[np.lexsort((pairs["i"], pairs["v"], pairs["j"], pairs["i"] // states))]
+        track, tile, step = pairs["i"] // states, pairs["j"], pairs["i"] % states
+        first = np.ones(len(pairs), dtype=bool)
+        first[1:] = (track[1:] != track[:-1]) | (tile[1:] != tile[:-1])
+        track, tile, step = track[first] + at, tile[first], step[first]
         time_s, side = look_at(tracks, track, centres_km[tile], tracks.first_s[track] + step * _STEP_S, rounds=3)
         reach = 1.0 + _TILE_REACH_KM / (_SWATH_REACH_KM - 6.0)
         margin_s = 1.5 * _TILE_REACH_KM / _GROUND_SPEED_KM_S

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from datetime import date, datetime
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from s2chips_core import layout, tables
@@ -16,9 +18,10 @@ from s2chips_core.ais.fixes import FIX_SCHEMA
 from s2chips_core.ais.snapshots import read_snapshots
 from s2chips_core.ais.targets import TARGET_SCHEMA, build_capture_targets
 from s2chips_core.config import Settings
-from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
-from s2chips_core.scenes.matching import match_targets
-from s2chips_core.scenes.search import search_scenes
+from s2chips_core.scenes.archives import search_archives
+from s2chips_core.scenes.matches import MATCH_SCHEMA
+from s2chips_core.scenes.matching import NOTHING_FOUND, match_lost_again, match_targets
+from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import Storage
 
 
@@ -103,19 +106,36 @@ def match_rows(
 ) -> Matched:
     """Search the scenes around the targets and choose one for each; nothing is written. Arguments as for `match_source`."""
     began = time.monotonic()
-    usable = targets[targets["invalid_reason"].isna()]
-    points = pd.DataFrame({"lon": usable["ais_lon"], "lat": usable["ais_lat"], "time": usable["ais_time"]})
-    clear = search_scenes(
-        points, settings=settings, now=now, cloud_cover_max=settings.stac.cloud_cover_max, progress=progress
-    )
+    limit = settings.stac.cloud_cover_max
+    usable = targets["invalid_reason"].isna().to_numpy(dtype=bool)
+    points = pd.DataFrame({"lon": targets["ais_lon"], "lat": targets["ais_lat"], "time": targets["ais_time"]})
     fixes = tables.empty(FIX_SCHEMA) if fixes is None else fixes
+
+    def left(scenes: list[Scene]) -> npt.NDArray[np.bool_]:
+        found = match_targets(targets, fixes, scenes, [], settings=settings, now=now)
+        return found["status"].isin(NOTHING_FOUND).to_numpy(dtype=bool)[usable]
+
+    clear = search_archives(points[usable], settings=settings, now=now, cloud_cover_max=limit, left=left, progress=progress)
     matches = match_targets(targets, fixes, clear.scenes, [], settings=settings, now=now)
     requests = clear.requests
     # Only for ships that got nothing: was anything published at all? It tells a cloudy day from one that is still to come.
-    lost = matches["status"].isin([MatchStatus.PENDING_L2A, MatchStatus.NO_SCENE, MatchStatus.TIME_MISMATCH])
+    lost = matches["status"].isin(NOTHING_FOUND).to_numpy(dtype=bool)
     if lost.any():
-        again = points[points.index.isin(targets.index[targets["target_id"].isin(matches.loc[lost, "target_id"])])]
-        cloudy = search_scenes(again, settings=settings, now=now, cloud_cover_max=None, progress=progress)
-        matches = match_targets(targets, fixes, clear.scenes, cloudy.scenes, settings=settings, now=now)
+
+        def unpublished(scenes: list[Scene]) -> npt.NDArray[np.bool_]:
+            found = match_targets(targets, fixes, clear.scenes, scenes, settings=settings, now=now)
+            nothing = found["status"].isin(NOTHING_FOUND) & found["scene_id"].isna()
+            return nothing.to_numpy(dtype=bool)[usable & lost]
+
+        cloudy = search_archives(
+            points[usable & lost],
+            settings=settings,
+            now=now,
+            cloud_cover_max=None,
+            cloud_cover_above=limit,
+            left=unpublished,
+            progress=progress,
+        )
+        matches = match_lost_again(matches, targets, fixes, clear.scenes, cloudy.scenes, settings=settings, now=now)
         requests += cloudy.requests
     return Matched(matches=matches, requests=requests, seconds=time.monotonic() - began)

@@ -28,6 +28,8 @@ DATATAKE_GAP = timedelta(minutes=45)
 SHARE_STEP = 1e-3
 EDGE_STEP_M = 100.0
 """Granules that differ by less in share and edge distance are equally good, so that reprocessed twins tie."""
+NOTHING_FOUND = (MatchStatus.PENDING_L2A, MatchStatus.NO_SCENE, MatchStatus.TIME_MISMATCH)
+"""What more scenes may explain better."""
 
 _SCENE_COLUMNS = {
     "scene_id": "scene_id",
@@ -93,6 +95,36 @@ def match_targets(
     answers.give_scenes(taken[lost[about]], pairs.take(refusals.pair[about]), everything, datatakes)
     answers.say(taken[lost], refusals.status, refusals.detail)
     return answers.frame()
+
+
+def match_lost_again(
+    matches: pd.DataFrame,
+    targets: pd.DataFrame,
+    fixes: pd.DataFrame,
+    scenes: Sequence[Scene],
+    cloudy_scenes: Sequence[Scene],
+    *,
+    settings: Settings,
+    now: datetime,
+) -> pd.DataFrame:
+    """What `match_targets` gives with the cloudy scenes too, where `matches` are those without.
+
+    Scenes above the cloud limit explain a refusal and change nothing else: only the targets that got nothing are matched
+    again. All are, where the cloudy scenes hold a clear one after all, or where a datatake that the items do not name gets
+    another name by them.
+
+    Args:
+        matches: what `match_targets` gave for `targets`, `fixes` and `scenes` with no cloudy ones.
+        targets, fixes, scenes, cloudy_scenes, settings, now: as for `match_targets`.
+    """
+    clear, everything = _unique(scenes), _unique(itertools.chain(scenes, cloudy_scenes))
+    found_clear = any(scene.cloud_cover <= settings.stac.cloud_cover_max for scene in everything[len(clear) :])
+    if found_clear or datatakes_of(everything)[: len(clear)] != datatakes_of(clear):
+        return match_targets(targets, fixes, scenes, cloudy_scenes, settings=settings, now=now)
+    lost = matches["status"].isin(NOTHING_FOUND).to_numpy(dtype=bool)
+    again = match_targets(targets[lost], fixes, scenes, cloudy_scenes, settings=settings, now=now)
+    both = pd.concat([matches[~lost], again.set_axis(np.flatnonzero(lost))]).sort_index()
+    return tables.to_frame(tables.conform(both, MATCH_SCHEMA, "matches"))
 
 
 def datatakes_of(scenes: Sequence[Scene]) -> list[str]:

@@ -42,6 +42,8 @@ class Provider:
     collections: Mapping[str, CollectionProfile]
     page_limit: int
     """Items to ask for at once."""
+    token_service: str | None = None
+    """Where tokens are had for its files, followed by /account/container."""
 
 
 _COMMON_NAMES = ("blue", "green", "red", "rededge1", "rededge2", "rededge3", "nir", "nir08", "swir16", "swir22", "scl")
@@ -77,6 +79,7 @@ PROVIDERS: Mapping[str, Provider] = {
         name="planetary_computer",
         endpoint="https://planetarycomputer.microsoft.com/api/stac/v1",
         page_limit=250,
+        token_service="https://planetarycomputer.microsoft.com/api/sas/v1/token",  # noqa: S106 - no token
         collections={
             "sentinel-2-l2a": CollectionProfile(
                 collection="sentinel-2-l2a",
@@ -121,13 +124,16 @@ def collection_profile(provider: str, collection: str) -> CollectionProfile:
 
 
 def provider_of(stac: Stac) -> tuple[Provider, CollectionProfile]:
-    """The provider and collection that the settings name; `stac.endpoint` replaces the provider's own.
+    """The provider and collection that the settings name, of a list the first; `stac.endpoint` replaces its own.
 
     Raises:
         ConfigError: the provider has no such collection.
     """
-    profile = collection_profile(stac.provider, stac.collection)
-    provider = PROVIDERS[stac.provider]
-    if stac.endpoint is not None:
-        provider = dataclasses.replace(provider, endpoint=stac.endpoint)
+    one = stac.of(stac.providers[0])
+    assert isinstance(one.provider, str)
+    assert isinstance(one.collection, str)
+    profile = collection_profile(one.provider, one.collection)
+    provider = PROVIDERS[one.provider]
+    if isinstance(one.endpoint, str):
+        provider = dataclasses.replace(provider, endpoint=one.endpoint)
     return provider, profile

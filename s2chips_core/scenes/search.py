@@ -1,41 +1,46 @@
 """The door to the STAC service: scenes around points and over areas.
 
-Every page is had or the search fails: half an answer is never passed on as a whole one. Earth Search ignores CQL2
-`filter`, so cloud is asked for with `query` and checked again here. Not here: which searches to make (`search_plan`),
-reading items (`items`).
+Earth Search ignores CQL2 `filter`, so cloud is asked for with `query` and checked again here. Where the service takes
+`fields`, items come without what nobody reads. A few searches are under way at once; what is found does not depend on which
+ends first, and one that fails fails all. Not here: which searches to make (`search_plan`), their pages (`search_pages`), the
+fields (`item_fields`), reading items (`items`).
 """
 
 import contextlib
 import dataclasses
-import json
+import itertools
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+import threading
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pystac import Link
-from pystac.errors import STACError
 from pystac_client import Client
-from pystac_client.exceptions import APIError
-from pystac_client.stac_api_io import StacApiIO
-from urllib3 import Retry
 
 from s2chips_core.config import Settings
-from s2chips_core.errors import ArchiveError, InputError
+from s2chips_core.errors import InputError
 from s2chips_core.fetch import Fetcher
 from s2chips_core.overpasses.tile_grid import Area
 from s2chips_core.scenes.candidates import SHIP_SPEED_M_S
+from s2chips_core.scenes.item_fields import is_cut_short, item_fields
 from s2chips_core.scenes.items import parse_item
 from s2chips_core.scenes.providers import CollectionProfile, Provider, provider_of
 from s2chips_core.scenes.scene import Scene
+from s2chips_core.scenes.search_pages import CountingStacIO, open_client, read_pages
 from s2chips_core.scenes.search_plan import MOST_BOXES, PlannedSearch, plan_searches, union_geometry
 from s2chips_core.scenes.sensing_time import LONGEST_DATATAKE, Refused, resolve_sensing_times
 
-MOST_PAGES = 1000
-TIMEOUT_S = (10.0, 60.0)
-RETRIES = 5
+AT_ONCE = 6
+"""Searches under way at once. Half of what urllib3 keeps open to one host."""
+PAGE_MOST_ITEMS = 1000
+"""The most that Planetary Computer and CDSE take for `limit`."""
+PAGE_MOST_BYTES = 4_000_000
+"""A page of more than 6 MB is refused by the Lambda of Earth Search; items differ in size by a third."""
+FEW_ITEMS = 20
+"""Fewer do not tell how large items are."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,44 +53,10 @@ class SearchResult:
     """Each once, sorted by time and id; every one knows its tile's own time."""
     requests: int
     """Sent to the STAC service; those that were repeated after a failure count once."""
+    bytes: int
+    """Of its answers, unpacked."""
     skipped: list[Refused]
     """Items that are not used, with the reason."""
-
-
-class CountingStacIO(StacApiIO):
-    """pystac-client's HTTP with timeouts, retries (POST too: a search changes nothing) and a counter."""
-
-    def __init__(self, *, retries: int = RETRIES, backoff_s: float = 0.5) -> None:
-        super().__init__(
-            timeout=TIMEOUT_S,
-            max_retries=Retry(
-                total=retries,
-                backoff_factor=backoff_s,
-                backoff_max=20.0,
-                status_forcelist=(429, 500, 502, 503, 504),
-                allowed_methods=None,
-                respect_retry_after_header=True,
-            ),
-        )
-        self.requests = 0
-
-    def request(self, *args: Any, **kwargs: Any) -> str:
-        """Count, then ask."""
-        self.requests += 1
-        text: str = super().request(*args, **kwargs)
-        return text
-
-    def get_pages(
-        self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """Every page up to the one without a next link, empty ones too: pystac-client takes those for the end."""
-        page = self.read_json(url, method=method, parameters=parameters)
-        while True:
-            yield page
-            following = [link for link in page.get("links", []) if link["rel"] == "next"]
-            if not following:
-                return
-            page = self.read_json(Link.from_dict(following[0]), parameters=parameters)
 
 
 def search_scenes(
@@ -94,6 +65,7 @@ def search_scenes(
     settings: Settings,
     now: datetime,
     cloud_cover_max: float | None,
+    cloud_cover_above: float | None = None,
     progress: Callable[[object], None] | None = None,
     stac_io: CountingStacIO | None = None,
     fetch_metadata: Callable[[str], bytes] | None = None,
@@ -105,6 +77,7 @@ def search_scenes(
         settings: `stac` names the archive; `ais` says how far a ship may have gone since it reported.
         now: nothing is looked for later than this.
         cloud_cover_max: percent; none: whatever the cloud.
+        cloud_cover_above: only scenes with more cloud than this, percent.
         progress: told what has been asked, one line a search.
         stac_io: how to ask, if not with the defaults.
         fetch_metadata: how to get granule metadata where items tell only the datatake's start, if not from
@@ -114,7 +87,7 @@ def search_scenes(
         ArchiveError: the service did not answer a search to its end.
         ConfigError: the provider has no such collection.
     """
-    archive = _Archive(settings, stac_io, progress)
+    archive = _Archive(settings, stac_io, progress, _Cloud(most=cloud_cover_max, above=cloud_cover_above))
     window_s = settings.stac.search_window_hours * 3600.0
     whole = points.dropna(subset=["lon", "lat", "time"])
     planned = plan_searches(
@@ -126,8 +99,8 @@ def search_scenes(
         margin_m=SHIP_SPEED_M_S * min(settings.ais.max_gap_min, settings.stac.max_dt_min) * 60.0,
         latest=_utc64(now),
     )
-    archive.run(planned, cloud_cover_max)
-    return archive.result(cloud_cover_max, fetch_metadata)
+    archive.run(planned)
+    return archive.result(fetch_metadata)
 
 
 def search_areas(
@@ -154,56 +127,99 @@ def search_areas(
     Raises:
         ArchiveError, ConfigError: as `search_scenes`.
     """
-    archive = _Archive(settings, stac_io, progress)
+    archive = _Archive(settings, stac_io, progress, _Cloud(most=cloud_cover_max))
     latest = min(end, now)
     first = start - timedelta(seconds=archive.lead_s)
     if first <= latest:
         chunks = [areas[i : i + MOST_BOXES] for i in range(0, len(areas), MOST_BOXES)]
-        searches = [PlannedSearch(intersects=union_geometry(c), start=_utc64(first), end=_utc64(latest)) for c in chunks]
-        archive.run(searches, cloud_cover_max)
-    found = archive.result(cloud_cover_max, fetch_metadata, tiles)
+        searches = [
+            PlannedSearch(intersects=union_geometry(c), boxes=len(c), start=_utc64(first), end=_utc64(latest))
+            for c in chunks
+        ]
+        archive.run(searches)
+    found = archive.result(fetch_metadata, tiles)
     return dataclasses.replace(found, scenes=[s for s in found.scenes if start <= s.datetime < end])
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Cloud:
+    """How much cloud, percent; none: no limit."""
+
+    most: float | None
+    above: float | None = None
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """For the query extension; empty without a limit."""
+        limits = {"lte": self.most, "gt": self.above}
+        asked = {operator: limit for operator, limit in limits.items() if limit is not None}
+        return {"eo:cloud_cover": asked} if asked else {}
+
+    def allows(self, percent: float) -> bool:
+        """Whether a scene of this much is wanted."""
+        return (self.most is None or percent <= self.most) and (self.above is None or percent > self.above)
 
 
 class _Archive:
     """One search in the making: its client, and the items so far."""
 
     def __init__(
-        self, settings: Settings, stac_io: CountingStacIO | None, progress: Callable[[object], None] | None
+        self,
+        settings: Settings,
+        stac_io: CountingStacIO | None,
+        progress: Callable[[object], None] | None,
+        cloud: _Cloud,
     ) -> None:
         self.settings = settings
         self.provider, self.profile = provider_of(settings.stac)
         self.stac_io = CountingStacIO() if stac_io is None else stac_io
-        self._requests_before = self.stac_io.requests
+        self._before = (self.stac_io.requests, self.stac_io.bytes)
         self._progress = progress
+        self._cloud = cloud
+        self._limit = self.provider.page_limit
         self._items: dict[str, dict[str, Any]] = {}
-        self._skipped: list[Refused] = []
 
     @property
     def lead_s(self) -> float:
         """How much earlier than the tile's time an item's `datetime` can be, seconds."""
         return LONGEST_DATATAKE.total_seconds() if self.profile.datetime_is == "datatake_start" else 0.0
 
-    def run(self, planned: Sequence[PlannedSearch], cloud_cover_max: float | None) -> None:
-        """Ask every search; keep each item once."""
+    def run(self, planned: Sequence[PlannedSearch]) -> None:
+        """Ask every search, some at once; keep each item once. The first that fails ends all."""
         if not planned:
             return
         client = open_client(self.provider.endpoint, self.stac_io)
-        for number, search in enumerate(planned, start=1):
-            for item in self._search(client, search, cloud_cover_max):
-                self._items[str(item.get("id"))] = item
-            if self._progress is not None:
-                self._progress(f"search {number} of {len(planned)}: {len(self._items)} scenes so far")
+        found: dict[int, list[dict[str, Any]]] = {}
+        stop = threading.Event()
 
-    def result(
-        self,
-        cloud_cover_max: float | None,
-        fetch_metadata: Callable[[str], bytes] | None,
-        tiles: Collection[str] | None = None,
-    ) -> SearchResult:
+        def keep(number: int, items: list[dict[str, Any]]) -> None:
+            found[number] = items
+            if self._progress is not None:
+                ids = {str(item["id"]) for each in found.values() for item in each}
+                self._progress(f"search {len(found)} of {len(planned)}: {len(ids)} scenes so far")
+
+        # The largest alone: it tells how many items go into a page.
+        first, *others = sorted(range(len(planned)), key=lambda n: (-planned[n].boxes, n))
+        bytes_before = self.stac_io.bytes
+        items = self._search(client, planned[first], stop)
+        self._limit = _page_limit(self.provider, len(items), self.stac_io.bytes - bytes_before)
+        keep(first, items)
+        pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="search")
+        asked = {pool.submit(self._search, client, planned[number], stop): number for number in others}
+        try:
+            for future in as_completed(asked):
+                keep(asked[future], future.result())
+        finally:
+            # Whoever gives up does not wait for requests that hang: they end by themselves, and nobody reads them.
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+        for number in range(len(planned)):
+            self._items |= {str(item["id"]): item for item in found[number]}
+
+    def result(self, fetch_metadata: Callable[[str], bytes] | None, tiles: Collection[str] | None = None) -> SearchResult:
         """Read the items, check cloud and tile again, and give every scene its own sensing time."""
         scenes, skipped = parse_items(self._items.values(), self.provider, self.profile)
-        scenes = [scene for scene in scenes if cloud_cover_max is None or scene.cloud_cover <= cloud_cover_max]
+        scenes = [scene for scene in scenes if self._cloud.allows(scene.cloud_cover)]
         scenes = [scene for scene in scenes if tiles is None or scene.mgrs_tile in tiles]
         if any(scene.datetime_is != "tile" for scene in scenes):
             fetcher = Fetcher(self.settings.stac.allowed_hosts)
@@ -212,79 +228,44 @@ class _Archive:
             skipped += refused
         for refused_item in skipped:
             _log.warning("item %s is not used: %s", refused_item.item_id, refused_item.reason)
-        requests = self.stac_io.requests - self._requests_before
-        _log.info("%d scenes, %d items skipped, %d requests", len(scenes), len(skipped), requests)
+        requests, read = self.stac_io.requests - self._before[0], self.stac_io.bytes - self._before[1]
+        _log.info("%d scenes, %d items skipped, %d requests, %d bytes", len(scenes), len(skipped), requests, read)
         scenes.sort(key=lambda scene: (scene.datetime, scene.scene_id))
-        return SearchResult(scenes=scenes, requests=requests, skipped=skipped)
+        return SearchResult(scenes=scenes, requests=requests, bytes=read, skipped=skipped)
 
-    def _search(self, client: Client, search: PlannedSearch, cloud_cover_max: float | None) -> Iterator[dict[str, Any]]:
+    def _search(self, client: Client, search: PlannedSearch, stop: threading.Event) -> list[dict[str, Any]]:
+        """The items of one search; as whole ones where the service cuts too much off."""
+        fields = item_fields(self.profile) if client.conforms_to("FIELDS") else None
+        items = self._ask(client, search, stop, fields)
+        if fields is not None and any(is_cut_short(item) for item in items):
+            _log.info("%s leaves out what was asked for: it is asked for whole items", self.provider.endpoint)
+            items = self._ask(client, search, stop, None)
+        return items
+
+    def _ask(
+        self, client: Client, search: PlannedSearch, stop: threading.Event, fields: list[str] | None
+    ) -> list[dict[str, Any]]:
         asked: dict[str, Any] = {}
-        if cloud_cover_max is not None and client.conforms_to("QUERY"):
-            asked["query"] = {"eo:cloud_cover": {"lte": cloud_cover_max}}
+        if self._cloud.query and client.conforms_to("QUERY"):
+            asked["query"] = self._cloud.query
+        if fields is not None:
+            asked["fields"] = {"include": fields}
         found = client.search(
             collections=[self.profile.collection],
             intersects=search.intersects,
             datetime=f"{_rfc3339(search.start)}/{_rfc3339(search.end)}",
-            limit=self.provider.page_limit,
+            limit=self._limit,
             **asked,
         )
-        return read_pages(self.provider.endpoint, self.stac_io.get_pages(found.url, "POST", found.get_parameters()))
+        pages = self.stac_io.get_pages(found.url, "POST", found.get_parameters())
+        return list(itertools.takewhile(lambda _: not stop.is_set(), read_pages(self.provider.endpoint, pages)))
 
 
-def open_client(endpoint: str, stac_io: StacApiIO) -> Client:
-    """Read the landing page.
-
-    Raises:
-        ArchiveError: it is no STAC API that can be searched.
-    """
-    try:
-        client = Client.open(endpoint, stac_io=stac_io)
-    except (APIError, STACError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArchiveError(endpoint, f"the landing page cannot be read: {error}") from error
-    if not client.conforms_to("ITEM_SEARCH"):
-        raise ArchiveError(endpoint, "the landing page does not say that items can be searched (conformance item-search)")
-    return client
-
-
-def read_pages(endpoint: str, pages: Iterator[dict[str, Any]], most_pages: int = MOST_PAGES) -> Iterator[dict[str, Any]]:
-    """The items of all pages of one search, each id once.
-
-    Args:
-        endpoint: whom to name in an error.
-        pages: asks for one page after the other.
-        most_pages: more than this is refused.
-
-    Raises:
-        ArchiveError: a page failed or is no page, pages repeat, there are too many, or fewer items came than were announced.
-    """
-    seen: set[str] = set()
-    followed: set[str] = set()
-    announced: int | None = None
-    number = 0
-    # pystac-client reads foreign JSON without looking: what it trips over is the service's answer.
-    try:
-        for page in pages:
-            number += 1
-            if number > most_pages:
-                raise ArchiveError(endpoint, f"more than {most_pages} pages for one search")
-            fresh = [item for item in page["features"] if item["id"] not in seen]
-            if page["features"] and not fresh:
-                raise ArchiveError(endpoint, f"page {number} holds only items of earlier pages")
-            for item in fresh:
-                seen.add(item["id"])
-                yield item
-            announced = _announced(page, announced)
-            following = [link for link in page.get("links", []) if link["rel"] == "next"]
-            for link in following[:1]:
-                token = json.dumps(link, sort_keys=True)
-                if token in followed:
-                    raise ArchiveError(endpoint, f"page {number} points to a page that was read already")
-                followed.add(token)
-    except (APIError, STACError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        problem = f"page {number + 1} of a search cannot be read ({type(error).__name__}): {error}"
-        raise ArchiveError(endpoint, problem) from error
-    if announced is not None and len(seen) < announced:
-        raise ArchiveError(endpoint, f"announced {announced} items and sent {len(seen)}")
+def _page_limit(provider: Provider, items: int, size: int) -> int:
+    """How many items to ask for at once, after so many took `size` bytes: never fewer than the provider's own number."""
+    if items < FEW_ITEMS:
+        return provider.page_limit
+    return max(provider.page_limit, min(PAGE_MOST_ITEMS, PAGE_MOST_BYTES * items // size))
 
 
 def parse_items(
@@ -298,15 +279,6 @@ def parse_items(
         except InputError as error:
             skipped.append(Refused(item_id=str(item.get("id")), reason=str(error)))
     return scenes, skipped
-
-
-def _announced(page: dict[str, Any], before: int | None) -> int | None:
-    """The least that any page announced: the number changes while a living archive is read."""
-    context = page.get("context")
-    matched = page.get("numberMatched", context.get("matched") if isinstance(context, dict) else None)
-    if not isinstance(matched, int):
-        return before
-    return matched if before is None else min(before, matched)
 
 
 def _utc64(when: datetime) -> np.datetime64:

@@ -1,7 +1,9 @@
 """Which searches find the scenes around many points: grouped in space and time, so that thousands need a handful.
 
 Pure. Points fall into cells of one degree; the box around the points of a cell stands for it. Time is cut into equal
-spans, and all boxes of a span go into one search as one geometry. Not here: asking the service (`search`).
+spans, and all boxes of a span go into one search as one geometry. Short spans need many searches, long ones find scenes that
+no point asks for: the length is the one that should need the fewest requests. So there are at most as many searches as cells
+of space and time that hold points, and mostly a hundredth of that. Not here: asking the service (`search`).
 """
 
 import dataclasses
@@ -18,9 +20,14 @@ from s2chips_core.overpasses.tile_grid import Area
 
 CELL_DEG = 1.0
 SHORTEST_SPAN_S = 86_400.0
-MOST_SPANS = 40
 MOST_BOXES = 150
-"""Boxes in one search: its body stays below 20 kB."""
+"""Boxes in one search: its geometry stays below 20 kB."""
+STEPS_PER_DEGREE = 100.0
+"""Boxes end at hundredths of a degree: shorter to write down, and at most 1.1 km larger."""
+SCENES_A_BOX_AND_DAY = 1.5
+"""A box around a cell touches four tiles or so, each imaged every two or three days."""
+SCENES_A_REQUEST = 100
+"""So many scenes that nobody wants may be found more to save one request: half a page, half a megabyte."""
 METRES_PER_DEGREE = 110_500.0
 """Shortest degree of latitude (at the equator), rounded down: a margin made with it is never too small."""
 
@@ -33,6 +40,8 @@ class PlannedSearch:
 
     intersects: dict[str, Any]
     """GeoJSON Polygon or MultiPolygon, longitudes within [-180, 180], split at the antimeridian."""
+    boxes: int
+    """How many boxes it was made of."""
     start: np.datetime64
     end: np.datetime64
     """UTC, both included."""
@@ -69,7 +78,7 @@ def plan_searches(
     origin = start.min()
     begins_s = (start - origin).astype(np.int64) / 1000.0
     ends_s = (end - origin).astype(np.int64) / 1000.0
-    span_s = _span_s(begins_s, ends_s)
+    span_s = _span_s(begins_s, ends_s, _cells(lon, lat))
     point, span = _spans_of(begins_s, ends_s, span_s)
     planned = []
     for number in np.unique(span):
@@ -77,13 +86,15 @@ def plan_searches(
         from_s = max(float(begins_s[rows].min()), number * span_s)
         to_s = min(float(ends_s[rows].max()), (number + 1) * span_s)
         boxes = _boxes(lon[rows], lat[rows], margin_m)
+        chunks = [boxes[first : first + MOST_BOXES] for first in range(0, len(boxes), MOST_BOXES)]
         planned += [
             PlannedSearch(
-                intersects=union_geometry(boxes[first : first + MOST_BOXES]),
+                intersects=union_geometry(chunk),
+                boxes=len(chunk),
                 start=origin + np.timedelta64(math.floor(from_s * 1000), "ms"),
                 end=origin + np.timedelta64(math.ceil(to_s * 1000), "ms"),
             )
-            for first in range(0, len(boxes), MOST_BOXES)
+            for chunk in chunks
         ]
     return planned
 
@@ -102,12 +113,22 @@ def union_geometry(areas: Sequence[Area]) -> dict[str, Any]:
     return geometry
 
 
-def _span_s(begins_s: Floats, ends_s: Floats) -> float:
-    """The shortest span, at least a day, of which at most MOST_SPANS are not empty."""
-    span_s = SHORTEST_SPAN_S
-    while len(np.unique(_spans_of(begins_s, ends_s, span_s)[1])) > MOST_SPANS:
+def _span_s(begins_s: Floats, ends_s: Floats, cell: npt.NDArray[np.int64]) -> float:
+    """The length of a span, a day or a power of two times that, that should need the fewest requests."""
+    _, cell = np.unique(cell, return_inverse=True)
+    cells = int(cell.max()) + 1
+    best_s, fewest, span_s = SHORTEST_SPAN_S, math.inf, SHORTEST_SPAN_S
+    while True:
+        point, span = _spans_of(begins_s, ends_s, span_s)
+        spans, boxes = np.unique(np.unique(span * cells + cell[point]) // cells, return_counts=True)
+        searches = int((-(-boxes // MOST_BOXES)).sum())
+        scenes = SCENES_A_BOX_AND_DAY * float(boxes.sum()) * span_s / 86_400.0
+        requests = searches + scenes / SCENES_A_REQUEST
+        if requests < fewest:
+            best_s, fewest = span_s, requests
+        if len(spans) == 1:
+            return best_s
         span_s *= 2.0
-    return span_s
 
 
 def _spans_of(begins_s: Floats, ends_s: Floats, span_s: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -122,8 +143,7 @@ def _spans_of(begins_s: Floats, ends_s: Floats, span_s: float) -> tuple[npt.NDAr
 def _boxes(lon: Floats, lat: Floats, margin_m: float) -> list[Area]:
     """A box around the points of each cell, `margin_m` larger on each side."""
     lon = (lon + 180.0) % 360.0 - 180.0
-    cell = np.floor(lat / CELL_DEG).astype(np.int64) * 1000 + np.floor(lon / CELL_DEG).astype(np.int64)
-    _, inverse = np.unique(cell, return_inverse=True)
+    _, inverse = np.unique(_cells(lon, lat), return_inverse=True)
     count = int(inverse.max()) + 1
     west, south = np.full(count, 180.0), np.full(count, 90.0)
     east, north = np.full(count, -180.0), np.full(count, -90.0)
@@ -136,10 +156,22 @@ def _boxes(lon: Floats, lat: Floats, margin_m: float) -> list[Area]:
     farthest = np.maximum(np.abs(south), np.abs(north))
     with np.errstate(divide="ignore"):
         margin_lon_deg = np.minimum(margin_deg / np.cos(np.radians(np.minimum(farthest, 90.0))), 180.0)
-    west, east = west - margin_lon_deg, east + margin_lon_deg
+    west, east = _down(west - margin_lon_deg), -_down(-east - margin_lon_deg)
+    south, north = _down(south), -_down(-north)
     around = (east - west >= 360.0) | (farthest > 89.9)
     west, east = np.where(around, -180.0, west), np.where(around, 180.0, east)
     # Beyond the antimeridian: west > east.
     west = np.where(west < -180.0, west + 360.0, west)
     east = np.where(east > 180.0, east - 360.0, east)
     return [tuple(map(float, box)) for box in np.column_stack([west, south, east, north])]  # type: ignore[misc]
+
+
+def _cells(lon: Floats, lat: Floats) -> npt.NDArray[np.int64]:
+    """The number of each point's cell; `lon` of any turn."""
+    lon = (lon + 180.0) % 360.0 - 180.0
+    return np.floor(lat / CELL_DEG).astype(np.int64) * 1000 + np.floor(lon / CELL_DEG).astype(np.int64)
+
+
+def _down(degrees: Floats) -> Floats:
+    """The next step below, never above."""
+    return np.minimum(degrees, np.floor(degrees * STEPS_PER_DEGREE) / STEPS_PER_DEGREE)

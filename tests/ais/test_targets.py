@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from s2chips_core import tables
 from s2chips_core.ais.fixes import FIX_SCHEMA
 from s2chips_core.ais.synthetic import synthetic_fixes
-from s2chips_core.ais.targets import TARGET_SCHEMA, build_capture_targets, ship_mmsi_problem
+from s2chips_core.ais.targets import TARGET_SCHEMA, build_capture_targets, is_ship_mmsi, ship_mmsi_problem
 
 PASS = pd.Timestamp("2025-10-27T11:04:22Z")
 SHIP = 244660123
@@ -163,3 +163,10 @@ def test_what_is_no_ship_is_named(mmsi: int, says: str) -> None:
     problem = ship_mmsi_problem(mmsi)
     assert problem is not None
     assert says in problem
+
+
+@given(
+    st.one_of(st.integers(-10, 10**10), st.sampled_from([201_000_000, 200_999_999, 775_999_999, 776_000_000, 111_232_506]))
+)
+def test_many_numbers_at_once_are_judged_as_one_by_one(mmsi: int) -> None:
+    assert is_ship_mmsi(np.array([mmsi])).tolist() == [ship_mmsi_problem(mmsi) is None]

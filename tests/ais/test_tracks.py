@@ -108,3 +108,20 @@ def test_whatever_comes_it_ends_and_every_fix_is_kept_or_dropped(points: list[tu
     assert set(kept["mmsi"]) == set(fixes["mmsi"])
     again = without_jumps(build_tracks(kept))
     assert len(again) == len(without_jumps(build_tracks(fixes)))
+
+
+FEW = st.sampled_from([0.0, 0.001, -0.0, 50.0, 179.999])
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 5), FEW, FEW), max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_repeats_share_the_fate_of_the_one_that_was_looked_at(points: list[tuple[int, float, float, float]]) -> None:
+    fixes = _fixes(points)
+    survivors = without_jumps(build_tracks(fixes))
+    places = {
+        (m, t, x, y) for m, t, x, y in zip(survivors.mmsi, survivors.time_ms, survivors.lon, survivors.lat, strict=True)
+    }
+    good = np.array([(m, s * 1000, x, y) in places for m, s, x, y in points], dtype=bool)
+    kept, dropped = drop_implausible(fixes)
+    pd.testing.assert_frame_equal(kept, fixes[good].reset_index(drop=True))
+    pd.testing.assert_frame_equal(dropped, fixes[~good].reset_index(drop=True))

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pyproj
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from s2chips_core import tables
 from s2chips_core.ais.fixes import FIX_SCHEMA, KNOT_M_S
 from s2chips_core.ais.position import positions_at
-from s2chips_core.ais.vessels import VESSEL_COLUMNS, Moment, vessels_at
+from s2chips_core.ais.vessels import VESSEL_COLUMNS, Moment, circle_around, vessels_at
 
 SENSED = datetime(2025, 10, 27, 11, 4, 22, tzinfo=UTC)
 HERE = Moment(time=SENSED, lat=36.0, lon=-5.5, radius_m=5_000.0)
@@ -108,3 +110,44 @@ def test_the_antimeridian_is_nothing_special() -> None:
 def test_nothing_heard_or_nothing_asked_is_nothing() -> None:
     assert vessels_at(tables.empty(FIX_SCHEMA), [HERE], max_gap_s=MAX_GAP_S)[0].empty
     assert vessels_at(fixes({}), [], max_gap_s=MAX_GAP_S) == []
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6))
+def test_nobody_in_the_circle_is_missed(seed: int) -> None:
+    """Every ship alone, placed by `positions_at` and measured by pyproj."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        {
+            "mmsi": SHIP + int(rng.integers(0, 25)),
+            "after_s": float(rng.integers(-900, 900)),
+            "lat": 36.0 + float(rng.normal(0, 0.06)),
+            "lon": -5.5 + float(rng.normal(0, 0.06)),
+            "sog_kn": float(rng.choice([0.0, 14.0, 50.0])),
+            "cog_deg": float(rng.uniform(0, 359)),
+        }
+        for _ in range(40)
+    ]
+    heard = fixes(*rows)
+    (found,) = vessels_at(heard, [HERE], max_gap_s=MAX_GAP_S)
+    ships = np.unique(heard["mmsi"].to_numpy(np.int64))
+    when = np.full(len(ships), np.datetime64(SENSED.replace(tzinfo=None), "ms"))
+    placed = positions_at(heard, ships, when, max_gap_s=MAX_GAP_S).assign(mmsi=ships)
+    placed = placed[placed["refusal"].isna()]
+    away_m = GEOD.inv(*(np.full(len(placed), n) for n in (HERE.lon, HERE.lat)), placed["lon"], placed["lat"])[2]
+    assert set(placed["mmsi"][away_m <= HERE.radius_m]) <= set(found["mmsi"])
+    assert set(found["mmsi"]) <= set(placed["mmsi"][away_m <= HERE.radius_m * 1.02])
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=1, max_size=20),
+    st.floats(-80, 80),
+    st.floats(-180, 180),
+)
+def test_a_circle_holds_its_places(offsets: list[tuple[float, float]], lat: float, lon: float) -> None:
+    lats = np.array([lat + y for y, _ in offsets])
+    lons = np.array([(lon + x + 180) % 360 - 180 for _, x in offsets])
+    middle_lat, middle_lon, radius_m = circle_around(lats, lons)
+    away_m = GEOD.inv(np.full(len(lats), middle_lon), np.full(len(lats), middle_lat), lons, lats)[2]
+    assert away_m.max() <= radius_m + 1e-3
+    assert radius_m <= 1.02 * max(GEOD.inv(lons[0], lats[0], x, y)[2] for x, y in zip(lons, lats, strict=True)) * 2 + 1e-3

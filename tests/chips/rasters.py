@@ -12,7 +12,15 @@ from s2chips_core.scenes.scene import Asset
 ULX_M, ULY_M = 600000.0, 6300000.0
 
 
-def make_tiff(array: np.ndarray, *, gsd_m: int = 10, ulx_m: float = ULX_M, uly_m: float = ULY_M, **options: Any) -> bytes:
+def make_tiff(
+    array: np.ndarray,
+    *,
+    gsd_m: int = 10,
+    ulx_m: float = ULX_M,
+    uly_m: float = ULY_M,
+    epsg: int = 32632,
+    **options: Any,
+) -> bytes:
     """A one-band raster: a tiled, deflated GeoTIFF with predictor 2, unless the options say otherwise."""
     profile = {
         "driver": "GTiff",
@@ -20,7 +28,7 @@ def make_tiff(array: np.ndarray, *, gsd_m: int = 10, ulx_m: float = ULX_M, uly_m
         "count": 1,
         "height": array.shape[0],
         "width": array.shape[1],
-        "crs": "EPSG:32632",
+        "crs": f"EPSG:{epsg}",
         "transform": Affine(gsd_m, 0, ulx_m, 0, -gsd_m, uly_m),
         "nodata": 0,
     }
@@ -31,9 +39,18 @@ def make_tiff(array: np.ndarray, *, gsd_m: int = 10, ulx_m: float = ULX_M, uly_m
         return bytes(memory.read())
 
 
-def make_cog(array: np.ndarray, blocksize: int = 128, *, gsd_m: int = 10, ulx_m: float = ULX_M, **options: Any) -> bytes:
+def make_cog(
+    array: np.ndarray,
+    blocksize: int = 128,
+    *,
+    gsd_m: int = 10,
+    ulx_m: float = ULX_M,
+    uly_m: float = ULY_M,
+    epsg: int = 32632,
+    **options: Any,
+) -> bytes:
     """The same in GDAL's COG layout: the directory first, the blocks last, a size before and a tail after each."""
-    plain = make_tiff(array, gsd_m=gsd_m, ulx_m=ulx_m, compress="none", predictor=1)
+    plain = make_tiff(array, gsd_m=gsd_m, ulx_m=ulx_m, uly_m=uly_m, epsg=epsg, compress="none", predictor=1)
     with MemoryFile(plain) as source, MemoryFile() as target:
         with source.open() as dataset:
             options = {"compress": "DEFLATE", "predictor": "YES", "sparse_ok": True} | options
@@ -41,11 +58,22 @@ def make_cog(array: np.ndarray, blocksize: int = 128, *, gsd_m: int = 10, ulx_m:
         return bytes(target.read())
 
 
-def make_jp2(array: np.ndarray) -> bytes:
-    """Lossless JPEG 2000 in tiles."""
-    with MemoryFile(make_tiff(array, nodata=None)) as source, MemoryFile(ext=".jp2") as target:
+def make_jp2(
+    array: np.ndarray,
+    blocksize: int = 128,
+    *,
+    gsd_m: int = 10,
+    ulx_m: float = ULX_M,
+    uly_m: float = ULY_M,
+    epsg: int = 32632,
+    **options: Any,
+) -> bytes:
+    """Lossless JPEG 2000 in tiles; with TLM="YES" it lists them."""
+    options = {"quality": "100", "reversible": "YES"} | options
+    plain = make_tiff(array, nodata=None, gsd_m=gsd_m, ulx_m=ulx_m, uly_m=uly_m, epsg=epsg)
+    with MemoryFile(plain) as source, MemoryFile(ext=".jp2") as target:
         with source.open() as dataset:
-            rio_copy(dataset, target.name, driver="JP2OpenJPEG", quality="100", reversible="YES", blockxsize=128)
+            rio_copy(dataset, target.name, driver="JP2OpenJPEG", blockxsize=blocksize, blockysize=blocksize, **options)
         return bytes(target.read())
 
 

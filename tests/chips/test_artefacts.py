@@ -65,6 +65,14 @@ def test_the_same_chip_is_the_same_bytes(geotiff: Any) -> None:
     assert one == other
 
 
+def test_the_directory_is_written_once_and_before_the_pixels() -> None:
+    data = encode_geotiff(make_chip(), tags={"note": "x"}, geotiff="gtiff", compression="deflate")
+    assert data[:4] == b"II*\0"
+    assert int.from_bytes(data[4:8], "little") < 64
+    assert data.count(b"<GDALMetadata>") == 1
+    assert data.index(b"</GDALMetadata>") < 4096
+
+
 def test_deflate_makes_it_smaller() -> None:
     chip = make_chip()
     assert len(encode_geotiff(chip, tags={}, geotiff="gtiff", compression="deflate")) < 0.6 * chip.reflectance.nbytes

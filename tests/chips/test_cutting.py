@@ -461,7 +461,7 @@ def test_a_band_that_is_gone_or_broken(server: RangeServer, band: str) -> None:
     answers = cut(server, scene, requests)
     assert refused(answers)[0] == "read_error"
     assert isinstance(answers[0], Refusal)
-    assert "the server answered 500, 6 attempts" in answers[0].detail
+    assert "the server answered 500, 9 attempts" in answers[0].detail
 
 
 def test_a_lost_block_refuses_its_own_ships_only(server: RangeServer) -> None:

@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 
-from s2chips_core.chips.gdal_reader import PAGE_BYTES, read_windows_gdal
+from s2chips_core.chips import gdal_reader
+from s2chips_core.chips.gdal_reader import HEAD_BYTES, LOOK_AHEAD_BYTES, read_windows_gdal
 from s2chips_core.chips.grid import Window
+from s2chips_core.chips.jp2 import parse_tile_index
 from s2chips_core.errors import ReadError
 from s2chips_core.fetch import Fetcher
 from tests.chips.range_server import RangeServer, serving
@@ -41,10 +46,56 @@ def test_every_block_is_decoded_on_many_threads_at_once(server: RangeServer, nam
 
 @pytest.mark.parametrize("name", FILES)
 def test_only_the_pages_that_are_needed(server: RangeServer, name: str) -> None:
-    assert len(FILES[name]) > 6 * PAGE_BYTES
+    assert len(FILES[name]) > 40 * HEAD_BYTES
     fetcher = Fetcher((server.host,))
     read_windows_gdal(asset_of(server.href(name), PIXELS), [Window(row_off=600, col_off=0, rows=32, cols=32)], fetcher)
     assert fetcher.bytes < len(FILES[name]) / 2
+
+
+@pytest.mark.parametrize("options", [{}, {"TLM": "YES"}, {"TLM": "YES", "PLT": "YES"}], ids=["bare", "TLM", "TLM, PLT"])
+def test_windows_are_what_rasterio_reads_of_the_local_file(
+    server: RangeServer, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    (tmp_path / "local.jp2").write_bytes(make_jp2(PIXELS, 256, **options))
+    server.files["remote.jp2"] = tmp_path / "local.jp2"
+    corners = np.random.default_rng(1).integers(0, 1000, (30, 2)).tolist()
+    windows = [Window(row_off=row, col_off=col, rows=200, cols=220) for row, col in corners]
+    got = read_windows_gdal(asset_of(server.href("remote.jp2"), PIXELS), windows, Fetcher((server.host,)))
+    with rasterio.open(tmp_path / "local.jp2") as local:
+        for (row, col), pixels in zip(corners, got, strict=True):
+            np.testing.assert_array_equal(pixels, local.read(1, window=rasterio.windows.Window(col, row, 220, 200)))
+
+
+def test_a_listed_tile_is_one_request_for_all_ships_on_it(server: RangeServer) -> None:
+    listed = make_jp2(PIXELS, 256, TLM="YES")
+    server.files["listed.jp2"] = listed
+    fetcher = Fetcher((server.host,))
+    # Six ships on the tiles 0, 1 and 35 of 36, in no order.
+    corners = [(1290, 1290), (10, 10), (20, 300), (1285, 1285), (100, 100), (40, 280)]
+    windows = [Window(row_off=row, col_off=col, rows=10, cols=10) for row, col in corners]
+    got = read_windows_gdal(asset_of(server.href("listed.jp2"), PIXELS), windows, fetcher)
+    for (row, col), pixels in zip(corners, got, strict=True):
+        np.testing.assert_array_equal(pixels, PADDED[row + 400 : row + 410, col + 400 : col + 410])
+    assert fetcher.requests == 1 + 3
+    index = parse_tile_index(listed, len(listed))
+    assert index is not None
+    tiles = sum(length for tile in (0, 1, 35) for _, length in index.parts[tile])
+    # Tile 0 begins inside of what came with the header.
+    assert fetcher.bytes <= HEAD_BYTES + tiles + 3 * LOOK_AHEAD_BYTES
+
+
+def test_of_a_large_file_little_is_kept(server: RangeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gdal_reader, "KEPT_BYTES", 200_000)
+    listed = make_jp2(PIXELS, 256, TLM="YES")
+    server.files["listed.jp2"] = listed
+    files: list[gdal_reader._RemoteFile] = []
+    make = gdal_reader._RemoteFile.expect
+    monkeypatch.setattr(gdal_reader._RemoteFile, "expect", lambda file, extents: (files.append(file), make(file, extents)))
+    windows = [Window(row_off=0, col_off=0, rows=1300, cols=1300)]
+    fetcher = Fetcher((server.host,))
+    [got] = read_windows_gdal(asset_of(server.href("listed.jp2"), PIXELS), windows, fetcher)
+    np.testing.assert_array_equal(got, PIXELS)
+    assert sum(map(len, files[0]._pieces.values())) <= 200_000 < len(listed)
 
 
 def test_what_is_neither_tiff_nor_jpeg_2000_never_reaches_gdal(server: RangeServer) -> None:

@@ -15,6 +15,7 @@ from s2chips_core.chips.quicklook import (
     encode_quicklook,
     stretch_rgb,
 )
+from s2chips_core.scenes.radiometry import to_reflectance
 
 CORE = ("B02", "B03", "B04", "B08")
 
@@ -40,6 +41,53 @@ def test_red_green_blue_are_b04_b03_b02_between_their_percentiles() -> None:
     np.testing.assert_allclose(picture[50, :, 2], expected, atol=1)
     np.testing.assert_allclose(picture[50, :, 1], expected, atol=1)
     np.testing.assert_allclose(picture[50, :, 0], expected[::-1], atol=1)
+
+
+def ordered_stretch(reflectance: np.ndarray) -> np.ndarray:
+    """The same picture by numpy's percentiles and median of all pixels, in float64."""
+    layers = np.stack([reflectance[CORE.index(band)] for band in ("B04", "B03", "B02")], axis=-1)
+    valid = (layers != 0).all(axis=-1)
+    values = layers[valid].astype(np.float64)
+    low, high = np.percentile(values, [2, 98], axis=0)
+    widen = np.maximum(0.04 - (high - low), 0.0)
+    low, high = low - widen / 3, high + widen * 2 / 3
+    shares = np.clip((values - low) / (high - low), 0.0, 1.0)
+    middle = float(np.median(shares.mean(axis=1)))
+    if middle < 0.15:
+        shares **= max(np.log(0.15) / np.log(max(middle, 1e-6)), 0.4)
+    picture = np.full(layers.shape, NODATA_GREY, np.uint8)
+    picture[valid] = (shares * 255.0 + 0.5).astype(np.uint8)
+    return picture
+
+
+def reflectance_of(dn: np.ndarray) -> np.ndarray:
+    reflectance = to_reflectance(dn.astype(np.uint16), 0)
+    assert reflectance.dtype == np.float32
+    return reflectance
+
+
+@pytest.mark.parametrize("nodata_share", [0.0, 0.3, 0.999])
+@pytest.mark.parametrize("spread", [0, 3, 400, 9000])
+@pytest.mark.parametrize("bright", [0, 9])
+@pytest.mark.parametrize("size", [(1, 1), (16, 17), (256, 256)])
+def test_the_histogram_gives_the_picture_that_ordering_all_pixels_gives(
+    nodata_share: float, spread: int, bright: int, size: tuple[int, int]
+) -> None:
+    random = np.random.default_rng([int(nodata_share * 1000), spread, bright, *size])
+    dn = 1 + random.integers(0, 800, (4, 1, 1)) + random.integers(0, spread + 1, (4, *size))
+    dn[:, : size[0] // 20 * bright] += 9000  # half of the picture is nearly black: gamma
+    dn[:, random.random(size) < nodata_share] = 0
+    dn[:, 0, 0] = 77
+    reflectance = reflectance_of(dn)
+    np.testing.assert_array_equal(stretch_rgb(reflectance, CORE), ordered_stretch(reflectance))
+
+
+def test_values_that_cannot_be_do_no_harm() -> None:
+    reflectance = sea()
+    reflectance[2, 0, :4] = np.nan, np.inf, -1.0, 70.0
+    picture = stretch_rgb(reflectance, CORE)
+    assert (picture[0, [0, 2]] == NODATA_GREY).all()
+    assert (picture[0, [1, 3], 0] == 255).all()
 
 
 def test_flat_water_does_not_become_noise() -> None:
@@ -122,7 +170,9 @@ def test_real_chips_are_neither_black_nor_blown(shared_data: Path) -> None:
     for path in paths:
         with rasterio.open(path) as dataset:
             dn = dataset.read([2, 3, 4, 8])
-        picture = stretch_rgb(np.where(dn > 0, np.clip(dn / 10000, 0.0001, 1), 0).astype("float32"), CORE)
+        reflectance = np.where(dn > 0, np.clip(dn / 10000, 0.0001, 1), 0).astype("float32")
+        picture = stretch_rgb(reflectance, CORE)
+        np.testing.assert_array_equal(picture, ordered_stretch(reflectance), err_msg=path.name)
         assert 25 < np.median(picture) < 200, path.name
         assert (picture == 255).mean() < 0.06, path.name
         assert (picture == 0).mean() < 0.06, path.name

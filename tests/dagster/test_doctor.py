@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from dagster import DagsterInstance
 from dagster._daemon.types import DaemonHeartbeat
 
@@ -25,8 +26,12 @@ from s2chips_dagster.cli import main
 from s2chips_dagster.doctor import examine, run_bounded
 from s2chips_dagster.findings import Finding, ok
 from s2chips_dagster.run_config import KEY_VARIABLE
+from tests.archive_fixtures import Archives, archives, filled_archives, world
 from tests.dagster.conftest import write_config
 from tests.overpasses.plan_kml import Made, published
+from tests.scenes.stand_ins import KEYS, SENSED, TILE
+
+__all__ = ["archives", "filled_archives", "world"]
 
 Examine = Callable[..., dict[str, Finding]]
 NOT_A_KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -222,6 +227,49 @@ def test_pixels_of_a_host_that_is_not_allowed(look: Examine, served: Served) -> 
     found = look(stac={"allowed_hosts": ["example.org"]})["pixels"]
     assert (found.verdict, found.remedy) == ("failed", f"add {served.host} to stac.allowed_hosts, if it is the archive's")
     assert served.counters.requests["data"] == 0
+
+
+def look_at(archives: Archives, tmp_path: Path, served: Served, *providers: str) -> dict[str, Finding]:
+    file = write_config(tmp_path / "dataset.yaml", served)
+    tree = yaml.safe_load(file.read_text())
+    tree["stac"] |= archives.stac(*providers)
+    tree["satellite_tracking"]["tiles"] = [TILE]
+    file.write_text(yaml.safe_dump(tree))
+    return {one.check: one for one in examine(file, offline=False)}
+
+
+@pytest.fixture
+def near_the_scene(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few days after the one scene of the archives on loopback."""
+    monkeypatch.setenv("S2CHIPS_NOW", (SENSED + timedelta(days=5)).isoformat())
+
+
+def test_each_archive_of_the_list_is_looked_at(
+    archives: Archives, served: Served, tmp_path: Path, near_the_scene: None
+) -> None:
+    found = look_at(archives, tmp_path, served, "earth_search", "planetary_computer", "cdse")
+    for name in ("earth_search", "planetary_computer", "cdse"):
+        assert found[f"archive {name}"].verdict == "ok", found[f"archive {name}"]
+        assert found[f"pixels {name}"].verdict == "ok", found[f"pixels {name}"]
+    assert found["s3 keys"].sentence == "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set"
+    assert archives.planetary_computer.count("/token/") == 1
+    told = "".join(one.sentence + one.remedy for one in found.values())
+    assert not any(secret in told for secret in (*KEYS.values(), "stand-in-token", "X-Amz"))
+
+
+def test_missing_and_wrong_keys_of_cdse(
+    archives: Archives, served: Served, tmp_path: Path, near_the_scene: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    found = look_at(archives, tmp_path, served, "cdse")
+    assert (found["s3 keys"].verdict, "AWS_ACCESS_KEY_ID not set" in found["s3 keys"].sentence) == ("failed", True)
+    assert (found["archive"].verdict, found["pixels"].verdict) == ("ok", "failed")
+    assert "needs S3 keys: AWS_ACCESS_KEY_ID not in the environment" in found["pixels"].sentence
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "SOMEBODY")
+    found = look_at(archives, tmp_path, served, "cdse")
+    assert (found["s3 keys"].verdict, found["pixels"].verdict) == ("ok", "failed")
+    assert "403" in found["pixels"].sentence
+    assert "SOMEBODY" not in found["pixels"].sentence
 
 
 def test_a_tile_without_scenes(look: Examine) -> None:

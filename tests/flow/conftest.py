@@ -10,6 +10,9 @@ import yaml
 
 from s2chips_core.sandbox.server import Served
 from s2chips_dagster.runs import Runs
+from tests.archive_fixtures import archives, filled_archives, world
+
+__all__ = ["archives", "filled_archives", "make_runs", "world"]
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -18,16 +21,19 @@ MakeRuns = Callable[..., Runs]
 
 @pytest.fixture
 def make_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRuns:
-    """Runs against a served archive: `make_runs(served, now=..., name=..., **sections)`."""
+    """Runs against a served archive, or the one of `stac`: `make_runs(served, now=..., name=..., **sections)`."""
     home = tmp_path / "dagster"
     home.mkdir()
     shutil.copyfile(REPOSITORY / "dagster.yaml", home / "dagster.yaml")
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.delenv("S2CHIPS_DATASET_ROOT", raising=False)
 
-    def make(served: Served, *, now: str, name: str = "dataset", template: str = "demo.yaml", **sections: Any) -> Runs:
+    def make(
+        served: Served | None, *, now: str, name: str = "dataset", template: str = "demo.yaml", **sections: Any
+    ) -> Runs:
         tree = yaml.safe_load((REPOSITORY / "config" / template).read_text())
-        sections.setdefault("stac", {}).update(endpoint=served.stac_url, allowed_hosts=[served.host])
+        if served is not None:
+            sections.setdefault("stac", {}).update(endpoint=served.stac_url, allowed_hosts=[served.host])
         sections.setdefault("storage", {}).update(dataset_root=str(tmp_path / name))
         for section, values in sections.items():
             tree[section] = {**tree.get(section, {}), **values}

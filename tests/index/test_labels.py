@@ -8,11 +8,21 @@ import pyarrow as pa
 import pytest
 import rasterio.transform
 import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pyproj import Transformer
 
 from s2chips_core import tables
 from s2chips_core.ais.vessels import VESSEL_COLUMNS
-from s2chips_core.index.labels import LABEL, LABEL_SCHEMA, PlacedVessels, labels_of_chip, labels_table, place_vessels
+from s2chips_core.index.labels import (
+    LABEL,
+    LABEL_SCHEMA,
+    PlacedVessels,
+    labels_of_chip,
+    labels_table,
+    place_vessel,
+    place_vessels,
+)
 from s2chips_core.index.records import PART_SCHEMA, index_frame
 from tests.index.chips import index_row, match_of, scenes_of_days
 
@@ -145,3 +155,56 @@ def test_the_table_of_a_day_is_every_label_with_its_chip() -> None:
             assert found[n] == {**label, **own}
             n += 1
     assert labels_table(PART_SCHEMA.empty_table()).schema == LABEL_SCHEMA
+
+
+def crowded(count: int, seed: int) -> list[dict[str, Any]]:
+    """Vessels around a chip: on its edges, far off, still, without a size, and as long as AIS can tell."""
+    rng = np.random.default_rng(seed)
+    return [
+        vessel(
+            210_000_000 + n,
+            float(rng.choice([rng.uniform(-60, 316), 0.0, 256.0, rng.uniform(-3000, 3000)])),
+            float(rng.choice([rng.uniform(-60, 316), 0.0, 256.0, rng.uniform(-3000, 3000)])),
+            heading_deg=float(rng.choice([rng.uniform(0, 360), np.nan])),
+            to_bow_m=float(rng.choice([10.0, 300.0, 511.0])),
+            to_stern_m=float(rng.choice([10.0, 511.0])),
+            to_port_m=15.0,
+            to_starboard_m=15.0,
+        )
+        for n in range(count)
+    ]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 40), st.integers(0, 10**6))
+def test_the_vessels_of_a_chip_are_those_of_a_loop_over_all(count: int, seed: int) -> None:
+    others = crowded(count, seed)
+    found = labels(TARGET, *others)
+    square = shapely.box(0, 0, SIZE, SIZE)
+    expected = [TARGET["mmsi"]]
+    for other in others:
+        (alone,) = labels_of_chip(placed(other), placed(), TRANSFORM, SIZE)
+        inside = 0 <= alone["col"] < SIZE and 0 <= alone["row"] < SIZE
+        box = None if alone["box"] is None else shapely.Polygon(np.reshape(alone["box"], (4, 2)))
+        if inside or (box is not None and box.intersection(square).area > 0):
+            expected.append(other["mmsi"])
+    assert [label["mmsi"] for label in found] == expected
+
+
+def test_one_vessel_is_placed_as_a_table_of_it() -> None:
+    for said in crowded(30, 1):
+        one, table = place_vessel(said, EPSG), placed(said)
+        np.testing.assert_array_equal(one.xy_m, table.xy_m)
+        np.testing.assert_array_equal(one.corners_m, table.corners_m)
+        assert one.said(0) == table.said(0)
+
+
+def test_of_many_vessels_a_chip_looks_at_those_around_it() -> None:
+    """2,000 in a tile, 100 km wide: of them a chip of 2.56 km has one or two."""
+    rng = np.random.default_rng(2)
+    vessels = placed(*(vessel(210_000_000 + n, *rng.uniform(-5000, 5000, 2), **BOX) for n in range(2_000)))
+    near = vessels.near(TRANSFORM, SIZE)
+    assert len(near) < 15
+    affine = (vessels.xy_m - [TRANSFORM[2], TRANSFORM[5]]) / [10.0, -10.0]
+    inside = np.flatnonzero(((affine >= 0) & (affine < SIZE)).all(axis=1))
+    assert set(inside) <= set(near)

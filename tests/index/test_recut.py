@@ -223,7 +223,7 @@ def test_an_asset_that_cannot_be_read_now_is_said(made: Made) -> None:
     again = made.recut()
     assert again.verdict == "impossible"
     assert again.differences[0].startswith("it cannot be cut now (read_error): ")
-    assert "the server answered 500, 6 attempts" in again.differences[0]
+    assert "the server answered 500, 9 attempts" in again.differences[0]
 
 
 def test_a_later_version_is_said_and_its_pixels_compared(made: Made) -> None:

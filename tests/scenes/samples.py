@@ -178,6 +178,25 @@ def item(number: int = 0, **properties: Any) -> dict[str, Any]:
     }
 
 
+def tile_item(tile: str, when: datetime, cloud_cover: float) -> dict[str, Any]:
+    """The same of any tile, which it fills."""
+    epsg, ulx_m, uly_m = tile_corner(tile)
+    tree = item(0, datetime=f"{when:%Y-%m-%dT%H:%M:%SZ}", **{"proj:epsg": epsg, "eo:cloud_cover": cloud_cover})
+    tree["properties"] |= {
+        "mgrs:utm_zone": int(tile[:2]),
+        "mgrs:latitude_band": tile[2],
+        "mgrs:grid_square": tile[3:],
+        "grid:code": f"MGRS-{tile}",
+        "s2:datatake_id": f"GS2A_{when:%Y%m%dT%H%M%S}_052780_N05.11",
+    }
+    for asset in tree["assets"].values():
+        asset["proj:transform"][2], asset["proj:transform"][5] = ulx_m, uly_m
+    geometry = square(epsg, ulx_m, uly_m - TILE_SIDE_M, ulx_m + TILE_SIDE_M, uly_m)
+    lon, lat = np.array(geometry["coordinates"][0]).T
+    bbox = [float(n) for n in (lon.min(), lat.min(), lon.max(), lat.max())]
+    return {**tree, "id": f"S2A_{tile}_{when:%Y%m%d}_0_L2A", "geometry": geometry, "bbox": bbox}
+
+
 def timestamps(times: list[datetime]) -> np.ndarray:
     """datetime64[ms], UTC."""
     return np.array([when.astimezone(UTC).replace(tzinfo=None) for when in times], dtype="datetime64[ms]")

@@ -1,7 +1,8 @@
-"""A small STAC API on loopback that counts requests and can be told to misbehave."""
+"""A small STAC API on loopback that counts requests and can be told to misbehave or to take its time."""
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Any
 from shapely.geometry import shape
 
 CORE = "https://api.stacspec.org/v1.0.0/"
+FIELDS = f"{CORE}item-search#fields"
 CONFORMS_TO = [f"{CORE}core", f"{CORE}item-search", f"{CORE}item-search#query"]
 
 
@@ -27,6 +29,17 @@ class StacRig:
         self.change_page: Callable[[dict[str, Any], int], object] | None = None
         """Alters a page (its number counted from 1) before it is sent; a text is sent in its place."""
         self.page_size = 1000
+        self.cut: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] | None = None
+        """Gives of an item what `fields` asks for; none: the service does not know `fields`, or does not mind it."""
+        self.pages: list[int] = []
+        """How many items each page had."""
+        self.bytes = 0
+        """Of all answers."""
+        self.busy = self.most_busy = 0
+        """Searches under way, now and at most."""
+        self.wait_s: Callable[[dict[str, Any]], float] | None = None
+        """How long a search takes, by its body."""
+        self.lock = threading.Lock()
         self.url = ""
 
     def landing(self) -> dict[str, Any]:
@@ -47,23 +60,28 @@ class StacRig:
     def search(self, body: dict[str, Any]) -> object:
         """One page."""
         if "next" not in body:
-            self.searches.append(body)
+            with self.lock:
+                self.searches.append(body)
         asked, first = body.get("asked", body), body.get("next", 0)
         start, end = (datetime.fromisoformat(text) for text in asked["datetime"].split("/"))
         area = shape(asked["intersects"])
-        cloud = asked.get("query", {}).get("eo:cloud_cover", {}).get("lte", 100)
+        cloud = asked.get("query", {}).get("eo:cloud_cover", {})
         found = [
             item
             for item in self.items
             if item["collection"] in asked["collections"]
             and start <= datetime.fromisoformat(item["properties"]["datetime"]) <= end
             and shape(item["geometry"]).intersects(area)
-            and item["properties"]["eo:cloud_cover"] <= cloud
+            and cloud.get("gt", -1) < item["properties"]["eo:cloud_cover"] <= cloud.get("lte", 100)
         ]
         limit = min(asked["limit"], self.page_size)
+        features = found[first : first + limit]
+        if self.cut is not None and "fields" in asked:
+            features = [self.cut(item, asked["fields"]) for item in features]
+        self.pages.append(len(features))
         page: dict[str, Any] = {
             "type": "FeatureCollection",
-            "features": found[first : first + limit],
+            "features": features,
             "numberMatched": len(found),
             "links": [],
         }
@@ -84,19 +102,27 @@ def serve(rig: StacRig) -> Iterator[StacRig]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            rig.requests += 1
+            with rig.lock:
+                rig.requests += 1
             self._answer(200, rig.landing())
 
         def do_POST(self) -> None:
-            rig.requests += 1
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if rig.fail:
-                self._answer(rig.fail.pop(0), {"code": "InternalServerError"})
-            else:
-                self._answer(200, rig.search(body))
+            with rig.lock:
+                rig.requests += 1
+                rig.busy += 1
+                rig.most_busy = max(rig.most_busy, rig.busy)
+                status = rig.fail.pop(0) if rig.fail else 200
+            time.sleep(rig.wait_s(body) if rig.wait_s else 0.0)
+            answer = rig.search(body) if status == 200 else {"code": "InternalServerError"}
+            with rig.lock:
+                rig.busy -= 1
+            self._answer(status, answer)
 
         def _answer(self, status: int, tree: object) -> None:
             data = tree.encode() if isinstance(tree, str) else json.dumps(tree).encode()
+            with rig.lock:
+                rig.bytes += len(data)
             self.send_response(status)
             self.send_header("Content-Type", "application/geo+json")
             self.send_header("Content-Length", str(len(data)))

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import shapely
@@ -16,14 +17,16 @@ from s2chips_core.ais.targets import build_capture_targets
 from s2chips_core.config import Settings, parse_settings
 from s2chips_core.errors import ArchiveError
 from s2chips_core.overpasses.planning import plan_overpasses
+from s2chips_core.overpasses.tile_shapes import tiles_touching
 from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW, DEMO_TILES
-from s2chips_core.sandbox.server import Served
-from s2chips_core.scenes.day import match_capture, match_source
+from s2chips_core.sandbox.server import Served, serve
+from s2chips_core.scenes.day import match_capture, match_rows, match_source
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
 from s2chips_core.scenes.observed import observe_scenes
 from s2chips_core.scenes.scene import Scene
+from s2chips_core.scenes.search import search_scenes
 from s2chips_core.storage import LocalStorage
-from tests.scenes.samples import targets
+from tests.scenes.samples import targets, tile_item
 
 FIRST, SECOND = DEMO_DAYS
 SOURCE = "file-0123456789ab"
@@ -165,3 +168,64 @@ def test_an_archive_that_fails_writes_no_matches(sandbox: Served, storage: Local
     with pytest.raises(ArchiveError):
         match_capture(FIRST, settings=recorded, storage=storage, now=DEMO_NOW)
     assert storage.list(layout.matches_parts_of_day(FIRST)) == []
+
+
+WORLD = "150 ports around the world, 14 days"
+COAST = "a dense coast, one day"
+
+
+def crowd(where: str) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """2,000 rows of a file, and the items of an archive around them: each tile every fifth day, mostly cloudy."""
+    rng = np.random.default_rng(5)
+    if where == WORLD:
+        ports, spread, days = np.column_stack([rng.uniform(-170, 170, 150), rng.uniform(-50, 65, 150)]), 0.05, 14
+    else:
+        ports, spread, days = np.column_stack([np.linspace(-9.5, -6.0, 40), np.linspace(43.5, 36.5, 40)]), 0.1, 1
+    place = ports[rng.integers(0, len(ports), 2000)] + rng.normal(0, spread, (2000, 2))
+    began = datetime(2025, 7, 1, tzinfo=UTC)
+    rows = targets({})
+    rows = pd.concat([rows] * 2000, ignore_index=True)
+    rows["target_id"], rows["mmsi"] = [f"row-{n}" for n in range(2000)], 244_000_000 + np.arange(2000)
+    rows["ais_lon"], rows["ais_lat"] = place[:, 0], place[:, 1]
+    rows["ais_time"] = (began + pd.to_timedelta(rng.integers(0, days * 86_400, 2000), unit="s")).as_unit("ms")
+    tiles = sorted({t for x, y in ports for t in tiles_touching((x - 0.4, y - 0.4, x + 0.4, y + 0.4))})
+    items = [
+        tile_item(tile, began + timedelta(days=day, hours=11, seconds=int(number)), float(rng.choice([5.0, 60.0, 90.0])))
+        for number, tile in enumerate(tiles)
+        for day in range(-1, days + 1)
+        if (day + number) % 5 == 0
+    ]
+    return rows, items
+
+
+@pytest.mark.parametrize("where", [WORLD, COAST])
+def test_two_thousand_rows_need_fewer_than_a_hundred_requests(tmp_path: Path, where: str) -> None:
+    rows, items = crowd(where)
+    for number, item in enumerate(items):
+        (tmp_path / f"item-{number}.json").write_text(json.dumps(item))
+    with serve(tmp_path) as archive:
+        settings = settings_of(archive)
+        found = match_rows(rows, None, settings=settings, now=datetime(2025, 9, 1, tzinfo=UTC))
+        asked = archive.counters.requests["stac"]
+        points = pd.DataFrame({"lon": rows["ais_lon"], "lat": rows["ais_lat"], "time": rows["ais_time"]})
+        whole = search_scenes(points, settings=settings, now=datetime(2025, 9, 1, tzinfo=UTC), cloud_cover_max=None)
+    assert asked == found.requests < 100
+    # The floor: the scenes within a day and 28 km of any row (60 knots for 15 min), in pages of 200; two landing pages.
+    times = rows["ais_time"].astype("int64").to_numpy() / 1000
+    lon, lat = rows["ais_lon"].to_numpy(), rows["ais_lat"].to_numpy()
+    reach = 27_900 / 110_500
+    wide = reach / np.cos(np.radians(np.abs(lat)))
+    around = shapely.box(lon - wide, lat - reach, lon + wide, lat + reach)
+    needed = [
+        item["id"]
+        for item in items
+        for near in [np.abs(times - datetime.fromisoformat(item["properties"]["datetime"]).timestamp()) <= 86_400]
+        if shapely.intersects(around[near], shapely.geometry.shape(item["geometry"])).any()
+    ]
+    assert set(needed) <= {scene.scene_id for scene in whole.scenes}
+    assert asked <= 2 + 2 * (len(needed) / 200 + 1), (asked, len(needed))
+    assert len(whole.scenes) < 1.5 * len(needed)
+    # And what comes is what is read, not all of it.
+    size = sum(len(json.dumps(item)) for item in items if item["id"] in needed)
+    assert whole.bytes < 1.5 * size
+    assert (found.matches["status"] == MatchStatus.MATCHED).sum() > 50

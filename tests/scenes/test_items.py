@@ -2,20 +2,20 @@ import copy
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s2chips_core.errors import InputError
+from s2chips_core.hrefs import host_of
 from s2chips_core.overpasses.tile_grid import tile_corner
 from s2chips_core.scenes.items import parse_item
 from s2chips_core.scenes.providers import ASSET_BANDS, PROVIDERS
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.scenes.search import parse_items
-from s2chips_core.sections import Stac
+from s2chips_core.sections import ASSET_HOSTS, ProviderName, Stac
 from tests.scenes.samples import item, recorded_items
 
 EARTH_SEARCH = PROVIDERS["earth_search"]
@@ -102,20 +102,24 @@ def test_names_of_the_real_items(shared_data: Path) -> None:
     assert planetary.granule_metadata_href is not None
 
 
-def test_the_default_hosts_take_every_recorded_earth_search_href(shared_data: Path) -> None:
-    allowed = set(Stac().allowed_hosts)
-    asked = 0
+def test_the_default_hosts_take_every_recorded_href(shared_data: Path) -> None:
+    asked: Counter[str] = Counter()
     for provider, file, tree in recorded_items(shared_data):
-        if (
-            provider == "earth_search"
-            and file.parent.name == "earth-search-v1"
-            and tree["collection"] in EARTH_SEARCH.collections
-        ):
-            for asset in parse(tree).assets.values():
-                url = urlsplit(asset.href)
-                assert (f"s3://{url.netloc}" if url.scheme == "s3" else url.netloc) in allowed, asset.href
-                asked += 1
-    assert asked > 300
+        if file.parent.name not in ("earth-search-v1", "planetary-computer", "cdse"):
+            continue
+        if tree["collection"] in PROVIDERS[provider].collections:
+            found = parse(tree, provider)
+            metadata = [] if found.datetime_is == "tile" else [found.granule_metadata_href]
+            for href in [*(asset.href for asset in found.assets.values()), *metadata]:
+                assert href is not None
+                assert host_of(href) in ASSET_HOSTS[cast(ProviderName, provider)], href
+                asked[provider] += 1
+    assert asked["earth_search"] > 300
+    assert asked["planetary_computer"] == 15 * 12
+    assert asked["cdse"] == 12
+    assert set(Stac().allowed_hosts) == {host for hosts in ASSET_HOSTS.values() for host in hosts}
+    # Where a signed request for CDSE's files goes.
+    assert host_of(Stac().s3_endpoint) in ASSET_HOSTS["cdse"]
 
 
 @pytest.mark.parametrize("spelling", ["sentinel-2a", "Sentinel-2A", "SENTINEL-2A", "S2A", "sentinel2a"])

@@ -1,6 +1,5 @@
 import copy
-import itertools
-import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,9 +10,13 @@ import pandas as pd
 import pytest
 
 from s2chips_core.errors import ArchiveError, MissingAssetError
-from s2chips_core.scenes.search import CountingStacIO, SearchResult, read_pages, search_areas, search_scenes
+from s2chips_core.sandbox.search import with_fields
+from s2chips_core.scenes.item_fields import item_fields
+from s2chips_core.scenes.providers import PROVIDERS
+from s2chips_core.scenes.search import AT_ONCE, SearchResult, search_areas, search_scenes
+from s2chips_core.scenes.search_pages import CountingStacIO
 from tests.scenes.samples import item, recorded_items, settings
-from tests.scenes.stac_rig import StacRig, serve
+from tests.scenes.stac_rig import FIELDS, StacRig, serve
 
 AT = datetime(2025, 7, 31, 11, 4, 22, 123_000, tzinfo=UTC)
 NOW = AT + timedelta(days=5)
@@ -144,20 +147,6 @@ def test_an_answer_that_is_not_whole_fails_the_search(rig: StacRig, change: Any,
     refuses(rig, problem)
 
 
-def test_pages_never_go_round_for_ever() -> None:
-    def pages(*, fresh: bool, token: bool) -> Iterator[dict[str, Any]]:
-        for n in range(10_000):
-            link = {"rel": "next", "href": "http://x/", "body": {"next": n if token else 0}}
-            yield {"features": [{"id": str(n if fresh else 0)}], "links": [link]}
-
-    with pytest.raises(ArchiveError, match="page 2 holds only items of earlier pages"):
-        list(read_pages("http://x", pages(fresh=False, token=True)))
-    with pytest.raises(ArchiveError, match="page 2 points to a page that was read already"):
-        list(read_pages("http://x", pages(fresh=True, token=False)))
-    with pytest.raises(ArchiveError, match="more than 20 pages"):
-        list(read_pages("http://x", pages(fresh=True, token=True), most_pages=20))
-
-
 def test_an_empty_page_with_a_next_link_is_not_the_end(rig: StacRig) -> None:
     rig.page_size = 7
 
@@ -267,25 +256,131 @@ def test_items_with_the_datatakes_start_are_searched_earlier_and_resolved(shared
         assert found.scenes == []
         assert "HTTP 404" in found.skipped[0].reason
         # By default the metadata's host must be allowed: a scene is not used without its own time.
-        found = search(rig, where, None, stac=narrow)
+        found = search(rig, where, None, stac={**narrow, "allowed_hosts": ["example.org"]})
         assert found.scenes == []
         assert "stac.allowed_hosts" in found.skipped[0].reason
 
 
-def test_the_recorded_pages_of_earth_search_are_read(shared_data: Path) -> None:
-    """Between its two pages one more item was published; of 115,912,757 announced the recording holds 20."""
-    folder = shared_data / "stac" / "earth-search-v1"
-    pages = [json.loads((folder / f"search_2025-07-31_page{n}.json").read_text(encoding="utf-8")) for n in (1, 2)]
-    ids = [tree["id"] for tree in itertools.islice(read_pages("earth-search", iter(pages)), 20)]
-    assert len(set(ids)) == 20
-    with pytest.raises(ArchiveError, match="announced 115912757 items and sent 20"):
-        list(read_pages("earth-search", iter(pages)))
+L2A = PROVIDERS["earth_search"].collections["sentinel-2-l2a"]
 
 
-def test_an_item_published_while_pages_are_read_is_no_failure() -> None:
-    link = {"rel": "next", "href": "http://x/"}
-    pages = [
-        {"features": [{"id": "a"}], "numberMatched": 2, "links": [link]},
-        {"features": [{"id": "b"}], "numberMatched": 3},
+def test_a_service_that_knows_fields_is_asked_for_what_is_read(rig: StacRig) -> None:
+    whole = search(rig)
+    rig.conforms_to.append(FIELDS)
+    ignored = search(rig)
+    rig.cut = with_fields
+    cut = search(rig)
+    assert [body.get("fields") for body in rig.searches] == [None, *[{"include": item_fields(L2A)}] * 2]
+    assert cut.scenes == ignored.scenes == whole.scenes
+    assert len(whole.scenes) == 7
+    # These items hold little but what is read; how much real ones shrink `test_item_fields` tells.
+    assert cut.bytes < whole.bytes
+    assert cut.requests == whole.requests
+
+
+@pytest.mark.parametrize("kept", [(), ("geometry",), ("geometry", "assets"), ("properties", "assets")])
+def test_a_service_that_cuts_too_much_off_is_asked_for_whole_items(rig: StacRig, kept: tuple[str, ...]) -> None:
+    """As Earth Search does when only `exclude` is said: of the properties only the time is left."""
+    whole = search(rig)
+    rig.conforms_to.append(FIELDS)
+    rig.cut = lambda tree, _: {key: tree[key] for key in ("id", "collection", *kept)}
+    assert search(rig).scenes == whole.scenes
+    assert ["fields" in body for body in rig.searches] == [False, True, False]
+
+
+def test_items_with_relative_hrefs_are_asked_for_with_their_links(rig: StacRig) -> None:
+    for tree in rig.items:
+        tree["links"] = [{"rel": "self", "href": f"https://archive.invalid/items/{tree['id']}/item.json"}]
+        for asset in tree["assets"].values():
+            asset["href"] = asset["href"].rsplit("/", 1)[-1]
+    rig.conforms_to.append(FIELDS)
+    rig.cut = with_fields
+    red = search(rig).scenes[0].assets["B04"]
+    assert red.href == "https://archive.invalid/items/S2A_30STF_20250731_0_L2A/red.tif"
+
+
+def test_only_scenes_with_more_cloud_are_found(rig: StacRig) -> None:
+    for number, tree in enumerate(rig.items):
+        tree["properties"]["eo:cloud_cover"] = 10.0 * number
+    both = [
+        search(rig, cloud_cover_max=c, cloud_cover_above=a).scenes for c, a in ((30.0, None), (None, 30.0), (None, None))
     ]
-    assert [tree["id"] for tree in read_pages("http://x", iter(pages))] == ["a", "b"]
+    assert [len(scenes) for scenes in both] == [4, 3, 7]
+    assert rig.searches[1]["query"] == {"eo:cloud_cover": {"gt": 30.0}}
+    # A service that does not know `query` gives them all: they are looked at again here.
+    rig.conforms_to = [name for name in rig.conforms_to if not name.endswith("#query")]
+    assert search(rig, cloud_cover_max=None, cloud_cover_above=30.0).scenes == both[1]
+
+
+def years(rig: StacRig, count: int) -> pd.DataFrame:
+    """Points of so many years, and a scene at each: a search for each."""
+    rig.items[:] = [item(n, datetime=f"{1985 + n}-06-15T11:00:00Z") for n in range(count)]
+    return points(*((-5.0, 36.5, datetime(1985 + n, 6, 15, 12, tzinfo=UTC)) for n in range(count)))
+
+
+def test_some_searches_are_under_way_at_once_and_the_order_does_not_matter(rig: StacRig) -> None:
+    where = years(rig, 14)
+    rig.wait_s = lambda body: 0.3 - 0.02 * int(body["datetime"][2:4]) % 0.3
+    one_way = search(rig, where)
+    assert len(one_way.scenes) == 14
+    assert 1 < rig.most_busy <= AT_ONCE
+    rig.wait_s = lambda body: 0.02 * int(body["datetime"][2:4]) % 0.3
+    other_way = search(rig, where)
+    assert (other_way.scenes, other_way.requests, other_way.bytes) == (one_way.scenes, one_way.requests, one_way.bytes)
+
+
+def test_one_failed_search_of_many_fails_all_and_ends_the_others(rig: StacRig) -> None:
+    where = years(rig, 40)
+
+    def fail_2015(page: dict[str, Any], number: int) -> object:
+        return "<html>" if any("1990" in tree["properties"]["datetime"] for tree in page["features"]) else None
+
+    rig.change_page = fail_2015
+    with pytest.raises(ArchiveError, match="page 1 of a search cannot be read"):
+        search(rig, where)
+    assert len(rig.searches) < 40
+
+
+def test_what_progress_raises_ends_the_search(rig: StacRig) -> None:
+    where = years(rig, 40)
+
+    def enough(line: object) -> None:
+        if "search 3 of" in str(line):
+            raise TimeoutError(str(line))
+
+    with pytest.raises(TimeoutError, match=r"search 3 of \d+: 3 scenes so far"):
+        search(rig, where, progress=enough)
+    assert len(rig.searches) < 20
+
+
+def test_pages_are_as_large_as_the_items_allow(rig: StacRig) -> None:
+    """The first search tells: 4 MB of small items are more than the 200 that are asked for at first."""
+    rig.items[:] = [item(n // 9, datetime=f"20{10 + n // 450}-06-15T11:00:00Z") | {"id": f"item {n}"} for n in range(900)]
+    where = points(*((-5.0, 36.5, datetime(year, 6, 15, 12, tzinfo=UTC)) for year in (2010, 2011)))
+    assert len(search(rig, where).scenes) == 900
+    assert [body["limit"] for body in rig.searches] == [200, 1000]
+    assert rig.pages == [200, 200, 50, 450]
+    for tree in rig.items:
+        tree["properties"]["padding"] = "x" * 20_000
+    rig.pages.clear()
+    assert len(search(rig, where).scenes) == 900
+    assert rig.pages == [200, 200, 50] * 2
+
+
+def test_who_gives_up_does_not_wait_for_a_search_that_hangs(rig: StacRig) -> None:
+    where, hung = years(rig, 6), threading.Event()
+
+    def wait_s(body: dict[str, Any]) -> float:
+        if body["datetime"][:4] == "1990":
+            hung.wait(30)
+        return 0.0
+
+    def enough(line: object) -> None:
+        if "search 3 of" in str(line):
+            raise TimeoutError(str(line))
+
+    rig.wait_s = wait_s
+    with pytest.raises(TimeoutError, match="search 3 of"):
+        search(rig, where, progress=enough)
+    assert rig.busy >= 1
+    hung.set()
