@@ -60,7 +60,7 @@ def main() -> None:
     if "sizes" in options.only:
         sizes.measure(results, workloads["dense"], heavy, embedded, options.folder, full=options.full, tell=tell)
     if "scripts" in options.only:
-        scripts.measure(results, full=options.full, tell=tell)
+        scripts.measure(results, embedded, options.folder, full=options.full, tell=tell)
     if options.only == list(PARTS) and options.peers == list(PEERS):
         results.finish()
     report.write(results.tree)

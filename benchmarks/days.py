@@ -1,6 +1,6 @@
 """Whole days in Dagster: plan, made-up AIS, matching, cutting, all artefacts, index and pages, by the real job.
 
-    python -m benchmarks.days ARCHIVE SHIPS_PER_TILE LATENCY_MS DAYS
+    python -m benchmarks.days ARCHIVE SHIPS_PER_TILE LATENCY_MS DAYS [KEEP_DATASET_IN]
 
 Prints one line of JSON. The archive is served by the sandbox from another process; its last day is copied to other dates
 as often as needed. Memory is looked at every half second.
@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,9 +38,11 @@ LATENCY_MS = 30.0
 FIRST = DEMO_DAYS[-1]
 
 
-def measure_day(archive: Path, *, ships_per_tile: int, days: int = 1, latency_ms: float = LATENCY_MS) -> dict[str, Any]:
+def measure_day(
+    archive: Path, *, ships_per_tile: int, days: int = 1, latency_ms: float = LATENCY_MS, keep: str = ""
+) -> dict[str, Any]:
     """Run `days` days in a process of its own; its figures, or `failed` with the reason."""
-    command = [sys.executable, "-m", "benchmarks.days", str(archive), str(ships_per_tile), str(latency_ms), str(days)]
+    command = [sys.executable, "-m", "benchmarks.days", str(archive), str(ships_per_tile), str(latency_ms), str(days), keep]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DAYS_MOST_S, check=False, cwd=REPOSITORY)
     if done.returncode:
         return {"failed": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]}
@@ -47,7 +50,7 @@ def measure_day(archive: Path, *, ships_per_tile: int, days: int = 1, latency_ms
     return found
 
 
-def main(archive: str, ships_per_tile: str, latency_ms: str, count: str) -> None:
+def main(archive: str, ships_per_tile: str, latency_ms: str, count: str, keep: str = "") -> None:
     """In the process of its own."""
     with tempfile.TemporaryDirectory(prefix="s2chips-bench-") as name:
         folder = Path(name)
@@ -80,6 +83,8 @@ def main(archive: str, ships_per_tile: str, latency_ms: str, count: str) -> None
             index_s = time.perf_counter() - index_began
             chips = len(tables.read_table(runs.storage, layout.tiles_index(), INDEX_SCHEMA))
             told = {"days": len(days), "chips": chips, "index_s": index_s, "requests": requests(), **watch.figures()}
+        if keep:
+            shutil.copytree(folder / "dataset", keep, dirs_exist_ok=True)
     print(json.dumps(told))
 
 

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+from benchmarks.days import measure_day
 from benchmarks.results import Results
 
 MOST_S = 900.0
@@ -23,7 +25,7 @@ SCRIPTS: dict[str, tuple[list[str], list[str]]] = {
 """Module -> arguments of a short run and of a full one."""
 
 
-def measure(results: Results, *, full: bool, tell: Callable[[str], None]) -> None:
+def measure(results: Results, embedded: Path, folder: Path, *, full: bool, tell: Callable[[str], None]) -> None:
     """Run them all."""
     for name, arguments in SCRIPTS.items():
         if f"scripts/{name}" in results:
@@ -33,8 +35,11 @@ def measure(results: Results, *, full: bool, tell: Callable[[str], None]) -> Non
             results.put(f"skipped/{name}", "is not there")
             continue
         tell(name)
+        if name == "writing" and not (folder / "dataset").is_dir():
+            measure_day(embedded, ships_per_tile=30, keep=str(folder / "dataset"))
         began = time.monotonic()
         command = [sys.executable, "-m", f"benchmarks.{name}", *arguments[full]]
+        command += ["--dataset", str(folder / "dataset")] if name == "writing" else []
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_S, check=False)
         except subprocess.TimeoutExpired:
