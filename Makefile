@@ -41,14 +41,20 @@ lint: $(DEV_STAMP)  ## ruff, mypy strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(DEV_STAMP)  ## cutting against a peer, planning, a minute of 5,000 AIS messages a second
-	$(BIN)/python -m benchmarks.cutting
-	$(BIN)/python -m benchmarks.planning
-	$(BIN)/python -m benchmarks.capture
-	$(BIN)/python -m benchmarks.dataset_page
+# Some of the readers that are compared need Python 3.12; without one they are named as skipped.
+BENCH_PYTHON ?= $(shell python3.12 -c 'import sys; print(sys.executable)' 2> /dev/null || echo $(PYTHON))
+BENCH_STAMP := .venv-bench/.installed
+
+$(BENCH_STAMP): pyproject.toml constraints.txt benchmarks/constraints.txt
+	test -x .venv-bench/bin/python || $(BENCH_PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -c benchmarks/constraints.txt -e '.[dev,bench]'
+	@touch $@
+
+bench: $(BENCH_STAMP)  ## speed, memory and requests against other readers and the floor, into docs/performance.md
+	.venv-bench/bin/python -m benchmarks $(BENCH_OPTIONS)
 
 docs: $(DEV_STAMP)  ## the tables of docs/data-dictionary.md, from the schemas
 	$(BIN)/python -m tools.data_dictionary
 
 clean:  ## remove what demo and installation made
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) .venv-bench demo

@@ -10,13 +10,13 @@ in `orbit/s2_tile_grid.parquet` of the folder (or of `S2CHIPS_SHARED_DATA`).
 import argparse
 import math
 import os
-import resource
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.memory import peak_mb
 from s2chips_core.overpasses.elements import SATELLITES, Elements
 from s2chips_core.overpasses.tile_shapes import tiles_touching
 from s2chips_core.overpasses.tle_plan import plan_by_tle
@@ -88,11 +88,6 @@ def coastal_tiles(count: int) -> list[str]:
 def grid_tiles(folder: Path) -> list[str]:
     """All tiles that ESA publishes."""
     return list(pd.read_parquet(folder / "orbit" / "s2_tile_grid.parquet", columns=["tile"])["tile"])
-
-
-def peak_mb() -> float:
-    """Largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
