@@ -14,7 +14,7 @@ import pytest
 import shapely
 
 from s2chips_core import layout, tables
-from s2chips_core.index import tiles
+from s2chips_core.index import geoparquet
 from s2chips_core.index.commit import commit_source
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.records import INDEX_SCHEMA
@@ -114,10 +114,10 @@ def test_an_empty_dataset_has_an_empty_index(storage: LocalStorage) -> None:
 
 
 def test_row_groups_are_filled_over_days(dataset: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiles, "ROWS_PER_GROUP", 4)
+    monkeypatch.setattr(geoparquet, "ROWS_PER_GROUP", 4)
     build_tiles_index(dataset)
     metadata = pq.read_metadata(path_of(dataset))
-    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [4, 1, 2]
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [5, 2]
     assert geopandas.read_parquet(path_of(dataset))["chip_id"].is_unique
 
 
