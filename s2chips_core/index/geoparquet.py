@@ -9,6 +9,7 @@ import dataclasses
 import json
 from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
@@ -19,6 +20,7 @@ ROWS_PER_GROUP = 50_000
 """About so many rows are in a row group: thousands of groups of a few rows are slow to read."""
 
 GEO_KEY = "geo"
+_GEOMETRIES_AT_ONCE = 10_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,18 +37,20 @@ class Extent:
         if self.bounds is None or other.bounds is None:
             return Extent(types=self.types | other.types, bounds=self.bounds or other.bounds)
         (west, south, east, north), (w, s, e, n) = self.bounds, other.bounds
-        return Extent(
-            types=self.types | other.types, bounds=(min(west, w), min(south, s), max(east, e), max(north, n))
-        )
+        return Extent(types=self.types | other.types, bounds=(min(west, w), min(south, s), max(east, e), max(north, n)))
 
 
 def extent_of(table: pa.Table) -> Extent:
     """Of the column `geometry`."""
-    if not table.num_rows:
-        return Extent()
-    geometries = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
-    west, south, east, north = shapely.total_bounds(geometries).tolist()
-    return Extent(types=frozenset(each.geom_type for each in geometries), bounds=(west, south, east, north))
+    extent = Extent()
+    for batch in table.select(["geometry"]).to_batches(max_chunksize=_GEOMETRIES_AT_ONCE):
+        if batch.num_rows:
+            geometries = shapely.from_wkb(batch["geometry"].to_numpy(zero_copy_only=False))
+            _, one_of_each = np.unique(shapely.get_type_id(geometries), return_index=True)
+            types = frozenset(str(geometries[place].geom_type) for place in one_of_each)
+            west, south, east, north = shapely.total_bounds(geometries).tolist()
+            extent |= Extent(types=types, bounds=(west, south, east, north))
+    return extent
 
 
 def write_geoparquet(sink: IO[bytes], table: pa.Table) -> None:

@@ -89,9 +89,7 @@ class Footer:
         """The end of the file, from the footer to the magic."""
         if len(self.row_groups) > _MOST_GROUPS:
             raise ValueError(f"a Parquet file has at most {_MOST_GROUPS} row groups, got {len(self.row_groups)}")
-        pairs = [
-            b"\x18" + _varint(len(k)) + k + b"\x18" + _varint(len(v)) + v + b"\0" for k, v in self.key_values.items()
-        ]
+        pairs = [b"\x18" + _varint(len(k)) + k + b"\x18" + _varint(len(v)) + v + b"\0" for k, v in self.key_values.items()]
         fields = self.others | {
             _NUM_ROWS: (_I64, _zigzag(sum(group.rows for group in self.row_groups))),
             _ROW_GROUPS: (_LIST, _list([group.text for group in self.row_groups])),
@@ -230,10 +228,13 @@ def _field(text: bytes, at: int, before: int) -> tuple[int, int, int]:
 
 
 def _list_head(text: bytes, at: int) -> tuple[int, int, int]:
-    head = text[at]
-    if head >> 4 < 15:
-        return head >> 4, head & 15, at + 1
-    count, at = _unsigned(text, at + 1)
+    """The length of a list, the type of its items, and where the first begins."""
+    head, count = text[at], text[at] >> 4
+    at += 1
+    if count == 15:
+        count, at = _unsigned(text, at)
+    if count > len(text) - at:  # an item takes a byte at least
+        raise ValueError("its footer is broken off")
     return count, head & 15, at
 
 
@@ -301,5 +302,3 @@ def _list(items: Sequence[bytes]) -> bytes:
     """A list of structs."""
     head = bytes([len(items) << 4 | _STRUCT]) if len(items) < 15 else bytes([0xF0 | _STRUCT]) + _varint(len(items))
     return head + b"".join(items)
-
-

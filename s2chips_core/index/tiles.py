@@ -14,6 +14,7 @@ import dataclasses
 import io
 import itertools
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -47,7 +48,7 @@ from s2chips_core.storage import Storage
 
 logger = logging.getLogger(__name__)
 
-COPIED_AT_ONCE = 4_000_000
+COPIED_AT_ONCE = 1_000_000
 """Bytes."""
 
 
@@ -125,7 +126,9 @@ class _File:
         self.file = file
         try:
             footer, end = read_footer(file)
-            if footer.others != template.others or any(footer.key_values.get(k) != v for k, v in template.key_values.items()):
+            if footer.others != template.others or any(
+                footer.key_values.get(k) != v for k, v in template.key_values.items()
+            ):
                 raise ValueError("it has another schema, or another version of the library wrote it")
             if RECORD_KEY not in footer.key_values:
                 raise ValueError("it has no record of its segments")
@@ -183,7 +186,6 @@ class _Build:
             plan = plan_segments(old.segments, self.wanted, geoparquet.ROWS_PER_GROUP)
             if plan == [Kept(number=number) for number in range(len(old.segments))]:
                 self.segments = list(old.segments)
-                self.bytes_copied = 0
                 return
             self._write(plan, old)
 
@@ -197,6 +199,7 @@ class _Build:
                 else:
                     for filled in _filled(self._days(piece, old)):
                         self._add(sink, filled)
+                        filled.clear()  # not held while the next ones are read
             extent = Extent()
             for segment in self.segments:
                 extent |= segment.extent
@@ -217,14 +220,12 @@ class _Build:
         self.bytes_copied += size
 
     def _add(self, sink: IO[bytes], days: Sequence[tuple[SegmentDay, pa.Table]]) -> None:
-        table = pa.concat_tables([rows for _, rows in days]).combine_chunks()
+        table = pa.concat_tables([rows for _, rows in days])
         data, footer = _footer_of(table)
         groups = footer.row_groups
         if groups:
-            sink.write(memoryview(data)[groups[0].start : groups[-1].start + groups[-1].size])
-        self._append(
-            groups, Segment(days=tuple(day for day, _ in days), groups=len(groups), extent=extent_of(table))
-        )
+            sink.write(data[groups[0].start : groups[-1].start + groups[-1].size])
+        self._append(groups, Segment(days=tuple(day for day, _ in days), groups=len(groups), extent=extent_of(table)))
         self.rows_written += table.num_rows
 
     def _append(self, groups: Iterable[RowGroup], segment: Segment) -> None:
@@ -279,22 +280,42 @@ def _filled(days: Iterable[tuple[SegmentDay, pa.Table]]) -> Iterator[list[tuple[
         yield waiting
 
 
-def _footer_of(table: pa.Table) -> tuple[bytes, Footer]:
+def _footer_of(table: pa.Table) -> tuple[memoryview, Footer]:
     """A table of INDEX_SCHEMA as a file of its own, and its footer."""
     sink = io.BytesIO()
     with contextlib.closing(pq.ParquetWriter(sink, INDEX_SCHEMA, compression="zstd")) as writer:
         write_groups(writer, table)
-    return sink.getvalue(), read_footer(sink)[0]
+    return sink.getbuffer(), read_footer(sink)[0]
 
 
 def _copy_bytes(source: IO[bytes], start: int, length: int, sink: IO[bytes]) -> None:
-    source.seek(start)
-    while length:
+    """Append bytes of one file to another."""
+    done = _copy_in_kernel(source, start, length, sink)
+    source.seek(start + done)
+    piece = memoryview(bytearray(min(length - done, COPIED_AT_ONCE)))
+    while done < length:
         try:
-            data = source.read(min(length, COPIED_AT_ONCE))
+            found = source.readinto(piece[: length - done])  # type: ignore[attr-defined]
         except OSError as error:
             raise _UnlikeError(f"it cannot be read ({error})") from error
-        if not data:
+        if not found:
             raise _UnlikeError("it is shorter than it says")
-        sink.write(data)
-        length -= len(data)
+        sink.write(piece[:found])
+        done += found
+
+
+def _copy_in_kernel(source: IO[bytes], start: int, length: int, sink: IO[bytes]) -> int:
+    """How many of the bytes the operating system has copied: all or some of them on Linux, none elsewhere.
+
+    It takes a third of the time of reading and writing them, and none where the file system shares blocks.
+    """
+    at, done = sink.tell(), 0
+    if hasattr(os, "copy_file_range"):
+        # Files that are none, file systems that cannot, a full disk: writing says what is wrong.
+        with contextlib.suppress(OSError):
+            sink.flush()
+            files = source.fileno(), sink.fileno()
+            while copied := os.copy_file_range(*files, length - done, start + done, at + done):
+                done += copied
+        sink.seek(at + done)
+    return done
