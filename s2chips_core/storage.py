@@ -37,6 +37,9 @@ class Storage(Protocol):
     def versions(self, prefix: str) -> dict[str, str]:
         """All keys below the folder `prefix`, sorted, with a word that is another one after each put."""
 
+    def walk(self, prefix: str) -> Iterator[str]:
+        """All keys below the folder `prefix` in any order, one after another: of millions no list is made."""
+
     def list(self, prefix: str) -> list[str]:
         """All keys below the folder `prefix`, sorted; none when the folder is not there."""
 
@@ -123,15 +126,16 @@ class LocalStorage:
         """Whether a file is at `key`."""
         return self.path(key).is_file()
 
+    def walk(self, prefix: str) -> Iterator[str]:
+        """All keys below `prefix`, without the storage's own."""
+        for folder, folders, files in os.walk(self.path(prefix)):
+            folders[:] = [f for f in folders if not f.startswith(".")]
+            base = Path(folder).relative_to(self.root).as_posix()
+            yield from (f if base == "." else f"{base}/{f}" for f in files if not f.startswith("."))
+
     def list(self, prefix: str) -> list[str]:
         """All keys below `prefix`, sorted, without the storage's own."""
-        top = self.path(prefix)
-        found = []
-        for folder, folders, files in os.walk(top):
-            folders[:] = [f for f in folders if not f.startswith(".")]
-            base = Path(folder).relative_to(self.root)
-            found += [(base / f).as_posix() for f in files if not f.startswith(".")]
-        return sorted(found)
+        return sorted(self.walk(prefix))
 
     def versions(self, prefix: str) -> dict[str, str]:
         """Size, time and number of each file: a put makes another file, so that the number is another one too."""

@@ -142,8 +142,9 @@ class _File:
             if group.start != at:
                 raise _UnlikeError("its row groups do not follow one another")
             at += group.size
-        rows = [sum(group.rows for group in of_segment) for of_segment in self.groups]
-        if at != end or next(groups, None) is not None or rows != [segment.rows for segment in self.segments]:
+        found = [(sum(g.rows for g in of_segment), sum(g.size for g in of_segment)) for of_segment in self.groups]
+        told = [(segment.rows, segment.size) for segment in self.segments]
+        if at != end or next(groups, None) is not None or found != told:
             raise _UnlikeError("its row groups are not those of its record")
 
     def read(self, number: int) -> pa.Table:
@@ -212,20 +213,21 @@ class _Build:
                 old.file.close()  # some systems do not let an open file be replaced
 
     def _copy(self, sink: IO[bytes], old: _File, number: int) -> None:
-        groups = old.groups[number]
-        size = sum(group.size for group in groups)
+        groups, segment = old.groups[number], old.segments[number]
         if groups:
-            _copy_bytes(old.file, groups[0].start, size, sink)
-        self._append(groups, old.segments[number])
-        self.bytes_copied += size
+            _copy_bytes(old.file, groups[0].start, segment.size, sink)
+        self._append(groups, segment)
+        self.bytes_copied += segment.size
 
     def _add(self, sink: IO[bytes], days: Sequence[tuple[SegmentDay, pa.Table]]) -> None:
         table = pa.concat_tables([rows for _, rows in days])
         data, footer = _footer_of(table)
         groups = footer.row_groups
+        size = sum(group.size for group in groups)
         if groups:
-            sink.write(data[groups[0].start : groups[-1].start + groups[-1].size])
-        self._append(groups, Segment(days=tuple(day for day, _ in days), groups=len(groups), extent=extent_of(table)))
+            sink.write(data[groups[0].start : groups[0].start + size])
+        segment = Segment(days=tuple(day for day, _ in days), groups=len(groups), size=size, extent=extent_of(table))
+        self._append(groups, segment)
         self.rows_written += table.num_rows
 
     def _append(self, groups: Iterable[RowGroup], segment: Segment) -> None:

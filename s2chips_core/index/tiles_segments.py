@@ -41,6 +41,8 @@ class Segment:
     """In order; not empty."""
     groups: int
     """Row groups; none where no day has a row."""
+    size: int
+    """Bytes of the row groups."""
     extent: Extent
     """Of the geometries."""
 
@@ -54,6 +56,7 @@ class Segment:
         return {
             "days": [[layout.ymd(each.day), each.digest, each.rows] for each in self.days],
             "groups": self.groups,
+            "size": self.size,
             "bounds": self.extent.bounds,
             "types": sorted(self.extent.types),
         }
@@ -71,6 +74,7 @@ class Segment:
                 for day, digest, rows in tree["days"]
             ),
             groups=int(tree["groups"]),
+            size=int(tree["size"]),
             extent=Extent(types=frozenset(map(str, tree["types"])), bounds=bounds),
         )
 

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import itertools
 import json
 import multiprocessing
 import os
@@ -274,7 +275,7 @@ def assert_record_is_right(storage: LocalStorage, full: int) -> None:
     assert sum(segment.groups for segment in segments) == metadata.num_row_groups
     assert metadata.num_rows == sum(segment.rows for segment in segments)
     halves = [segment.rows * 2 < full for segment in segments]
-    assert not any(a and b for a, b in zip(halves, halves[1:], strict=False)), "two short ones beside each other"
+    assert not any(a and b for a, b in itertools.pairwise(halves)), "two short ones beside each other"
     days = rows_of(storage)["scene_datetime"].to_pylist()
     counted = [(each.day, each.rows) for segment in segments for each in segment.days if each.rows]
     assert counted == [(d, sum(1 for t in days if t.date() == d)) for d in sorted({t.date() for t in days})]

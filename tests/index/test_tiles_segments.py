@@ -1,5 +1,6 @@
 """The record of segments, and the plan of the next file."""
 
+import itertools
 import json
 from datetime import date, timedelta
 
@@ -34,6 +35,7 @@ def segment(*days: tuple[int, int], digest: str = "a") -> Segment:
     return Segment(
         days=tuple(SegmentDay(day=day(number), digest=digest, rows=count) for number, count in days),
         groups=1 if rows else 0,
+        size=100 * rows,
         extent=Extent(types=frozenset({"Polygon"}), bounds=(-6.5, 35.0, -5.0, 37.25)) if rows else Extent(),
     )
 
@@ -63,7 +65,7 @@ def test_the_record_is_read_as_it_was_written() -> None:
         (b"{}", "cannot be read"),
         (b'{"format": 0, "segments": []}', "of format 0, expected 1"),
         (b'{"format": 1, "segments": [{}]}', "cannot be read"),
-        (b'{"format": 1, "segments": [{"days": [], "groups": 1, "bounds": null, "types": []}]}', "out of order"),
+        (b'{"format": 1, "segments": [{"days": [], "groups": 1, "size": 1, "bounds": null, "types": []}]}', "out of order"),
         (to_record([segment((1, 1)), segment((0, 1))]), "out of order"),
         (to_record([segment((1, 1)), segment((1, 1))]), "out of order"),
         (to_record([segment((1, 1))]).replace(b"20251002", b"noday"), "noday"),
@@ -171,5 +173,5 @@ def test_every_day_is_there_once_and_in_order(segments: list[list[tuple[int, int
         else:
             found += [(d.day.day, d.day.digest) if isinstance(d, Standing) else (d.day, d.digest) for d in piece]
     assert found == sorted(asked.items())
-    assert all(isinstance(a, Kept) or isinstance(b, Kept) for a, b in zip(plan, plan[1:], strict=False))
+    assert all(isinstance(a, Kept) or isinstance(b, Kept) for a, b in itertools.pairwise(plan))
     json.dumps([each.to_tree() for each in made])
