@@ -76,21 +76,21 @@ class _Walk:
                 continue
             last = of_index
             while day is not None and day < of_index:
-                only_parts += sorted(self._claimed(day))
+                only_parts += self._claimed(day)
                 day = next(days, None)
             claimed = set[str]()
             if day == of_index:
                 claimed = self._claimed(of_index)
                 day = next(days, None)
-            only_parts += sorted(claimed.difference(ids))
-            only_index += sorted(set(ids) - claimed)
+            only_parts += claimed.difference(ids)
+            only_index += set(ids) - claimed
         while day is not None:
-            only_parts += sorted(self._claimed(day))
+            only_parts += self._claimed(day)
             day = next(days, None)
         return {
-            "in the parts, not in the index": only_parts,
-            "in the index, not in the parts": only_index,
-            "in the index, out of the order of days": misplaced,
+            "in the parts, not in the index": sorted(only_parts),
+            "in the index, not in the parts": sorted(only_index),
+            "in the index, out of the order of days": sorted(misplaced),
         }
 
     def compare_files(self) -> dict[str, list[str]]:
