@@ -2,13 +2,14 @@
 
     python -m benchmarks.indexing [--rows 10000 100000 1000000 5000000] [--parts-per-day 5]
 
-Rows are made up, over days of about 14,000 chips with parts of several sources each. Each way runs in a process of its own, on
-the same parts, and all must give the same rows: this project (the new day at the end, and in the middle); DuckDB's COPY of
-the index and the day, sorted; pyarrow reading the index whole, adding the day, sorting and writing. The slope is that of the
-time against the rows in logarithms, from the second size on: 1 grows as the index does.
+Rows are made up, over days of about 14,000 chips with parts of several sources each. Each way runs in a process of its own,
+on the same parts, and all must give the same rows: this project (the new day at the end, and in the middle); DuckDB's COPY
+of the index and the day, sorted; pyarrow reading the index whole, adding the day, sorting and writing, which is left out
+above a million rows. The slope is that of the CPU seconds against the rows in logarithms: 1 grows as the index does.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -36,6 +37,8 @@ from s2chips_core.storage import LocalStorage
 FIRST = date(2024, 1, 1)
 ROWS_A_DAY = 13_700
 ADDED = 5_000
+MOST_IN_MEMORY = 1_000_000
+"""Rows; 5 M take more than 10 GB."""
 WAYS = ("index, at the end", "index, in the middle", "duckdb copy", "pyarrow whole")
 
 
@@ -167,15 +170,18 @@ def measure(root: Path, rows: int, parts: int, ways: list[str], times: int) -> d
     """All ways at one size, alternately; the median of each."""
     storage = LocalStorage(root)
     days = [FIRST + timedelta(days=2 * n) for n in range(max(1, round(rows / ROWS_A_DAY)))]
+    known = set(storage.list(layout.index_parts_folder()))
     for n, scene_day in enumerate(days):
-        put_day(storage, scene_day, rows * (n + 1) // len(days) - rows * n // len(days), parts)
+        if layout.index_part(scene_day, scene_day, layout.CAPTURE) not in known:
+            put_day(storage, scene_day, rows * (n + 1) // len(days) - rows * n // len(days), parts)
     print(f"{rows:,} rows: {len(days)} days, {len(days) * parts} parts", file=sys.stderr)
     built = build_tiles_index(storage)
     index = storage.path(layout.tiles_index())
     size_mb = index.stat().st_size / 1e6
     print(f"  built from the parts in {built.seconds:.1f} s, {size_mb:.0f} MB", file=sys.stderr)
     kept = root / "before.parquet"
-    shutil.copyfile(index, kept)
+    kept.unlink(missing_ok=True)
+    index.rename(kept)
     found: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     digests: dict[str, set[Any]] = {}
     for _ in range(times):
@@ -216,7 +222,9 @@ def main() -> None:
     parser.add_argument("--parts-per-day", type=int, default=5)
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
-    parser.add_argument("--folder", type=Path, default=None, help="where the index is made up; several GB at 5 M rows")
+    parser.add_argument(
+        "--folder", type=Path, default=None, help="keeps what is made up, to measure again; 2 GB at 5 M rows"
+    )
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -225,20 +233,25 @@ def main() -> None:
         return
     found: dict[int, dict[str, dict[str, Any]]] = {}
     for rows in options.rows:
-        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            found[rows] = measure(Path(folder), rows, options.parts_per_day, options.ways, options.times)
+        ways = [way for way in options.ways if way != "pyarrow whole" or rows <= MOST_IN_MEMORY]
+        with contextlib.ExitStack() as gone:
+            kept = None if options.folder is None else options.folder / str(rows)
+            root = kept or Path(gone.enter_context(tempfile.TemporaryDirectory()))
+            found[rows] = measure(root, rows, options.parts_per_day, ways, options.times)
     print(f"\n{ADDED:,} rows added, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores\n")
     print("| way | rows | index MB | s | CPU s | peak MB | rows encoded | parts read |\n|---|---|---|---|---|---|---|---|")
     for way in options.ways:
         for rows, ways in found.items():
+            if way not in ways:
+                continue
             run = ways[way]
             print(
                 f"| {way} | {rows:,} | {run['mb']:.0f} | {run['s']:.2f} | {run['cpu_s']:.2f} | {run['peak_mb']:.0f} "
                 f"| {run.get('rows_written', '')} | {run.get('parts_read', '')} |"
             )
-    if len(found) > 2:
-        for way in options.ways:
-            sizes = list(found)[1:]
+    for way in options.ways:
+        sizes = [rows for rows in found if way in found[rows]]
+        if len(sizes) > 1:
             slope = np.polyfit([math.log(n) for n in sizes], [math.log(found[n][way]["cpu_s"]) for n in sizes], 1)[0]
             print(f"slope of the CPU seconds of {way}: {slope:.2f}")
 

@@ -125,7 +125,9 @@ def check_labels(storage: Storage, scene_day: date) -> CheckResult:
         "not labelled with its target once": sorted(i for i, mmsi in ship.items() if targets[(i, mmsi)] != 1),
         "labelled with another target": sorted({i for i, mmsi in targets if ship.get(i) != mmsi}),
     }
-    return result_of_problems(problems, len(vessels), f"{len(vessels)} chips of {scene_day}: {labels.num_rows} vessels labelled")
+    return result_of_problems(
+        problems, len(vessels), f"{len(vessels)} chips of {scene_day}: {labels.num_rows} vessels labelled"
+    )
 
 
 def check_reflectance(storage: Storage, paths: Sequence[str], *, sample: int = 50) -> CheckResult:

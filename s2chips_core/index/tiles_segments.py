@@ -1,8 +1,8 @@
 """What `tiles.parquet` is made of: segments of whole scene days, and which of them stand when parts have changed.
 
-Here: the record of segments that the file carries in its footer, and the plan of the next file. Not here: reading and writing
-(`tiles`). A segment is a run of scene days and the row groups that hold them and nothing else. Of each day the record has a
-digest of the versions of its parts: a day with another digest has changed.
+Here: the record of segments that the file carries in its footer, and the plan of the next file. Not here: reading and
+writing (`tiles`). A segment is a run of scene days and the row groups that hold them and nothing else. Of each day the
+record has a digest of the versions of its parts: a day with another digest has changed.
 """
 
 import bisect

@@ -1,5 +1,6 @@
 """Footers, against files that pyarrow and DuckDB write and read."""
 
+import contextlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -153,10 +154,8 @@ def test_a_damaged_footer_is_read_or_refused(data: st.DataObject) -> None:
     whole = bytearray(file.getvalue())
     for _ in range(data.draw(st.integers(1, 5))):
         whole[data.draw(st.integers(begin, len(whole) - 9))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(ValueError):  # and nothing else
         read_footer(io.BytesIO(bytes(whole)))
-    except ValueError as error:
-        assert str(error)
 
 
 def test_there_are_not_more_row_groups_than_can_be_numbered() -> None:
