@@ -59,17 +59,19 @@ def render_page(
 
 def json_pieces(data: Mapping[str, Any]) -> Iterator[Markup]:
     """What Jinja's `tojson` makes of a mapping, its keys in order; of a list that is one of its values one item at once."""
+    comma, nothing = Markup(", "), Markup("")
+    yield Markup("{")
     for number, key in enumerate(sorted(data)):
         value = data[key]
-        yield Markup(", " if number else "{") + htmlsafe_json_dumps(key) + Markup(": ")
+        yield (comma if number else nothing) + htmlsafe_json_dumps(key) + Markup(": ")
         if not isinstance(value, list):
             yield htmlsafe_json_dumps(value, sort_keys=True)
             continue
         yield Markup("[")
         for place, item in enumerate(value):
-            yield Markup(", " if place else "") + htmlsafe_json_dumps(item, sort_keys=True)
+            yield (comma if place else nothing) + htmlsafe_json_dumps(item, sort_keys=True)
         yield Markup("]")
-    yield Markup("}" if data else "{}")
+    yield Markup("}")
 
 
 def own_file(name: str) -> str:
