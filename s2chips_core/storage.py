@@ -9,7 +9,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import IO, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -25,8 +25,20 @@ class Storage(Protocol):
     def get(self, key: str) -> bytes:
         """The bytes at `key`; StorageError when it is not there."""
 
+    def open_read(self, key: str) -> IO[bytes]:
+        """What is at `key`, to be read from any place; StorageError when it is not there. Whoever opens it closes it."""
+
+    def open_write(self, key: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+        """`put` for what is too long to be held: what was written takes the key at the end, or nothing on an exception."""
+
     def exists(self, key: str) -> bool:
         """Whether there is something at `key`."""
+
+    def versions(self, prefix: str) -> dict[str, str]:
+        """All keys below the folder `prefix`, sorted, with a word that is another one after each put."""
+
+    def walk(self, prefix: str) -> Iterator[str]:
+        """All keys below the folder `prefix` in any order, one after another: of millions no list is made."""
 
     def list(self, prefix: str) -> list[str]:
         """All keys below the folder `prefix`, sorted; none when the folder is not there."""
@@ -93,19 +105,59 @@ class LocalStorage:
         except OSError as error:
             raise StorageError(key, f"cannot be read under {self.root}: {error.strerror}") from error
 
+    def open_read(self, key: str) -> IO[bytes]:
+        """The file at `key`."""
+        try:
+            return self.path(key).open("rb")
+        except OSError as error:
+            raise StorageError(key, f"cannot be read under {self.root}: {error.strerror}") from error
+
+    @contextlib.contextmanager
+    def open_write(self, key: str) -> Iterator[IO[bytes]]:
+        """A temporary file beside the target, then renamed over it."""
+        path = self.path(key)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                yield file
+            temporary.replace(path)
+        except OSError as error:
+            raise StorageError(key, f"cannot be written under {self.root}: {error.strerror}") from error
+        finally:
+            with contextlib.suppress(OSError):  # gone by the rename, or never made
+                temporary.unlink()
+
     def exists(self, key: str) -> bool:
         """Whether a file is at `key`."""
         return self.path(key).is_file()
 
+    def walk(self, prefix: str) -> Iterator[str]:
+        """All keys below `prefix`, without the storage's own."""
+        for folder, folders, files in os.walk(self.path(prefix)):
+            folders[:] = [f for f in folders if not f.startswith(".")]
+            base = Path(folder).relative_to(self.root).as_posix()
+            yield from (f if base == "." else f"{base}/{f}" for f in files if not f.startswith("."))
+
     def list(self, prefix: str) -> list[str]:
         """All keys below `prefix`, sorted, without the storage's own."""
-        top = self.path(prefix)
-        found = []
-        for folder, folders, files in os.walk(top):
-            folders[:] = [f for f in folders if not f.startswith(".")]
-            base = Path(folder).relative_to(self.root)
-            found += [(base / f).as_posix() for f in files if not f.startswith(".")]
-        return sorted(found)
+        return sorted(self.walk(prefix))
+
+    def versions(self, prefix: str) -> dict[str, str]:
+        """Size, time and number of each file: a put makes another file, so that the number is another one too."""
+        found, folders = dict[str, str](), [self.path(prefix)]
+        while folders:
+            with contextlib.suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        folders.append(Path(entry.path))
+                        continue
+                    seen = os.stat(entry.path)  # noqa: PTH116 -- on Windows the entry itself knows no number
+                    key = Path(entry.path).relative_to(self.root).as_posix()
+                    found[key] = f"{seen.st_size:x}-{seen.st_mtime_ns:x}-{seen.st_ino:x}"
+        return dict(sorted(found.items()))
 
     def delete(self, key: str) -> None:
         """Remove the file and the folders it leaves empty."""

@@ -5,7 +5,7 @@ table) and the keys (`layout`). Times are `timestamp[ms, UTC]` on disk and `date
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 import pyarrow as pa
@@ -16,6 +16,7 @@ from s2chips_core.storage import Storage
 
 TIMESTAMP = pa.timestamp("ms", tz="UTC")
 FEW_ROWS = 2000
+SCANNED_ROWS = 20_000
 
 
 def conform(frame: pd.DataFrame, schema: pa.Schema, name: str) -> pa.Table:
@@ -90,11 +91,35 @@ def read_arrow(storage: Storage, key: str, schema: pa.Schema) -> pa.Table:
         SchemaError: a column is missing or of another type.
     """
     file = _open(storage, key)
+    _refuse_missing(file, key, schema)
+    return _cast(_read(file, key, schema.names), key, schema)
+
+
+def scan(storage: Storage, key: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    """`read_arrow` of a table that may be too long to be held: its rows in order, at most `SCANNED_ROWS` at once.
+
+    Raises:
+        StorageError: it is not there or is no Parquet file.
+        SchemaError: a column is missing or of another type.
+    """
+    with storage.open_read(key) as opened:
+        try:
+            file = pq.ParquetFile(opened)
+            _refuse_missing(file, key, schema)
+            for batch in file.iter_batches(batch_size=SCANNED_ROWS, columns=schema.names):
+                yield _cast(pa.Table.from_batches([batch]), key, schema)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StorageError(key, f"is no Parquet file: {error}") from error
+
+
+def _refuse_missing(file: pq.ParquetFile, key: str, schema: pa.Schema) -> None:
     found = set(file.schema_arrow.names)
     missing = [f.name for f in schema if f.name not in found]
     if missing:
         raise SchemaError(key, f"columns {missing} are missing; it was written by another version")
-    table = _read(file, key, schema.names)
+
+
+def _cast(table: pa.Table, key: str, schema: pa.Schema) -> pa.Table:
     try:
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, ValueError) as error:

@@ -128,16 +128,21 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         pool="tiles_index",
         automation_condition=INDEX_CONDITION,
     )
-    def tiles_index(workspace: Workspace) -> dg.MaterializeResult[Any]:
+    def tiles_index(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
         """`indexes/tiles.parquet`: one row for every chip of the dataset, made from the parts of all days."""
         from s2chips_core.index.tiles import build_tiles_index, read_head
 
         storage = workspace.storage(workspace.settings())
         result = build_tiles_index(storage)
+        if result.anew is not None:
+            context.log.info("made from all %d parts: %s", result.parts, result.anew)
         return dg.MaterializeResult(
             metadata={
                 "chips": result.rows,
                 "parts": result.parts,
+                "parts_read": result.parts_read,
+                "rows_written": result.rows_written,
+                "bytes_copied": result.bytes_copied,
                 "seconds": round(result.seconds, 3),
                 "path": dg.MetadataValue.path(storage.url(layout.tiles_index())),
                 "preview": table_preview(read_head(storage, PREVIEW_ROWS), INDEX_COLUMNS),

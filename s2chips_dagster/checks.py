@@ -144,7 +144,7 @@ def _no_synthetic_in_real(storage: Storage, day: date) -> "CheckResult":
     from s2chips_core.index.checks import check_ais_sources
     from s2chips_core.index.parts import ais_sources
 
-    return check_ais_sources(ais_sources(storage).elements())
+    return check_ais_sources(ais_sources(storage))
 
 
 def _day_files(storage: Storage, day: date) -> "CheckResult":
@@ -167,14 +167,12 @@ def _tiles_schema(storage: Storage) -> "CheckResult":
 
 
 def _tiles_unique(storage: Storage) -> "CheckResult":
-    from s2chips_core import tables
-    from s2chips_core.index.checks import check_unique_chip_ids
-    from s2chips_core.index.records import INDEX_SCHEMA
+    from s2chips_core.index.dataset_checks import check_unique_index
 
-    return check_unique_chip_ids(tables.read_table(storage, layout.tiles_index(), INDEX_SCHEMA))
+    return check_unique_index(storage)
 
 
 def _tiles_files(storage: Storage) -> "CheckResult":
-    from s2chips_core.index.checks import check_all_files
+    from s2chips_core.index.dataset_checks import check_all_files
 
     return check_all_files(storage)

@@ -173,7 +173,8 @@ def _follow_up(
     settings: Settings,
 ) -> None:
     """Pages anew, checks, events; for moves that had been broken off too."""
-    from s2chips_core.index.checks import all_of, check_all_files, check_day_files
+    from s2chips_core.index.checks import all_of, check_day_files
+    from s2chips_core.index.dataset_checks import check_all_files
 
     for move in finished:
         context.log.warning(

@@ -1,5 +1,6 @@
 """Local disk: atomic puts, keys that stay inside, and the lock."""
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -47,6 +48,43 @@ def test_no_key_ever_leaves_the_root(key: str) -> None:
     except StorageError:
         return
     assert path.is_relative_to(store.root)
+
+
+def test_what_is_long_is_read_and_written_in_pieces(storage: LocalStorage) -> None:
+    with storage.open_write("a/b.bin") as file:
+        file.write(b"12")
+        assert not storage.exists("a/b.bin")
+        assert storage.list("a") == []
+        file.write(b"345")
+    with storage.open_read("a/b.bin") as file:
+        assert file.seek(1) == 1
+        assert file.read(2) == b"23"
+    with contextlib.suppress(KeyError), storage.open_write("a/b.bin") as file:
+        file.write(b"half")
+        raise KeyError
+    assert storage.get("a/b.bin") == b"12345"
+    assert [path.name for path in (storage.root / "a").iterdir()] == ["b.bin"]
+    with pytest.raises(StorageError, match=r"a/c\.bin.*cannot be read"):
+        storage.open_read("a/c.bin")
+    with pytest.raises(StorageError, match=r"a/b\.bin/c.*cannot be written"), storage.open_write("a/b.bin/c"):
+        pass
+
+
+def test_every_put_is_another_version(storage: LocalStorage) -> None:
+    assert storage.versions("a") == {}
+    for key in ("a/y.bin", "a/b/x.bin", "other.bin"):
+        storage.put(key, b"1")
+    first = storage.versions("a")
+    assert list(first) == storage.list("a") == ["a/b/x.bin", "a/y.bin"]
+    assert storage.versions("a") == first
+    seen = {first["a/y.bin"]}
+    for data in (b"1", b"2", b"1"):
+        storage.put("a/y.bin", data)
+        seen.add(storage.versions("a")["a/y.bin"])
+    assert len(seen) >= 3, "the number of a file may come back, but not at once"
+    assert storage.versions("a")["a/b/x.bin"] == first["a/b/x.bin"]
+    (storage.root / "a" / ".hidden").write_bytes(b"")
+    assert list(storage.versions("a")) == list(first)
 
 
 def test_a_reader_never_sees_half_of_a_put(storage: LocalStorage) -> None:

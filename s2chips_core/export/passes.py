@@ -24,7 +24,7 @@ from s2chips_core.export.label_table import LabelWriter
 from s2chips_core.export.options import ExportOptions
 from s2chips_core.export.pseudonyms import Pseudonyms
 from s2chips_core.index.chip_files import MASKS_SUFFIX
-from s2chips_core.index.tiles import write_geoparquet
+from s2chips_core.index.geoparquet import write_geoparquet
 from s2chips_core.storage import LocalStorage, Storage
 
 Progress = Callable[[str], None]
@@ -89,7 +89,7 @@ class Passes:
             self._in_time(about, made)
         if "geoparquet" in self.options.formats:
             with self.folder.stream(layout.export_index()) as file:
-                write_geoparquet(file, [self.shown], self.shown.schema)
+                write_geoparquet(file, self.shown)
         if "stac" in self.options.formats:
             self._catalogues(about, made)
         if "webdataset" in self.options.formats:

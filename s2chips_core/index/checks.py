@@ -4,6 +4,7 @@ Here: the checks. Not here: when they run and what they hold up (the asset check
 """
 
 import dataclasses
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,9 +19,10 @@ from rasterio.io import MemoryFile
 from s2chips_core import layout, tables
 from s2chips_core.errors import SchemaError, StorageError
 from s2chips_core.index.commit import paths_of_all_journals
+from s2chips_core.index.geojson import features
 from s2chips_core.index.labels import LABEL_SCHEMA
-from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day, scene_days
-from s2chips_core.index.records import INDEX_SCHEMA, properties, sidecar_fields, unique_chips
+from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day
+from s2chips_core.index.records import properties, rows_one_by_one, sidecar_fields, unique_chips
 from s2chips_core.storage import Storage
 
 SPLITS = ("train", "val", "test")
@@ -44,7 +46,7 @@ class CheckResult:
 def check_schema(storage: Storage, key: str, schema: pa.Schema) -> CheckResult:
     """Whether the table at `key` has the declared columns, types and no null where none may be."""
     try:
-        rows = tables.read_arrow(storage, key, schema).num_rows
+        rows = sum(table.num_rows for table in tables.scan(storage, key, schema))
     except (SchemaError, StorageError) as error:
         return CheckResult(passed=False, description=str(error), numbers={"rows": 0})
     description = f"{key} has its {len(schema)} declared columns and {rows} rows"
@@ -65,28 +67,45 @@ def check_day_files(storage: Storage, scene_day: date) -> CheckResult:
     Every chip has its `.tif`, quicklook, GeoJSON and sidecar; the sidecar and the day's GeoJSON have the fields of the
     index; there is no `.tif` of a ship of that day that no part and no journal names.
     """
+    unlike: list[str] = []
     with storage.lock(COMMIT_LOCK):
         union = join_parts(parts_of_scene_day(storage, scene_day).values())
-        chips = unique_chips(union).to_pylist()
+        chips = unique_chips(union)
         claimed = set(union["path"].to_pylist())
         folders = {layout.chip_folder(s, m, scene_day) for s in SPLITS for m in set(union["mmsi"].to_pylist())}
         on_disk = {key for folder in folders for key in storage.list(folder)}
         running = paths_of_all_journals(storage)
-        key = layout.daily_geojson(scene_day)
-        daily = storage.get(key) if storage.exists(key) else None
-        sidecars = {c["chip_id"]: _sidecar(storage, c["path"], on_disk) for c in chips}
-    said = {c["chip_id"]: properties(c) for c in chips}
-    in_sidecar = {c["chip_id"]: sidecar_fields(c) for c in chips}
-    changing = {c["chip_id"] for c in chips if c["path"] in running}
-    in_geojson = {} if daily is None else {f["id"]: f["properties"] for f in json.loads(daily)["features"]}
+        in_geojson = _daily_features(storage, scene_day)
+        said: dict[str, bytes] = {}
+        for chip in rows_one_by_one(chips):
+            said[chip["chip_id"]] = _digest(properties(chip))
+            if chip["path"] not in running and _sidecar(storage, chip["path"], on_disk) != sidecar_fields(chip):
+                unlike.append(chip["chip_id"])
     problems = _file_problems(claimed, on_disk, running)
     problems |= {
-        "sidecars unlike the index": sorted(i for i in said if i not in changing and sidecars[i] != in_sidecar[i]),
+        "sidecars unlike the index": sorted(unlike),
         "in the index, not in the GeoJSON": sorted(set(said) - set(in_geojson)),
         "in the GeoJSON, not in the index": sorted(set(in_geojson) - set(said)),
         "other fields in the GeoJSON": sorted(i for i in set(said) & set(in_geojson) if said[i] != in_geojson[i]),
     }
-    return _of_problems(problems, len(said), f"{len(said)} chips of {scene_day}: index, files and GeoJSON agree")
+    return result_of_problems(problems, len(said), f"{len(said)} chips of {scene_day}: index, files and GeoJSON agree")
+
+
+def _daily_features(storage: Storage, scene_day: date) -> dict[str, bytes]:
+    """The digest of the properties of each chip of the day's GeoJSON."""
+    key = layout.daily_geojson(scene_day)
+    if not storage.exists(key):
+        return {}
+    with storage.open_read(key) as file:
+        try:
+            return {str(feature["id"]): _digest(feature["properties"]) for feature in features(file)}
+        except (ValueError, KeyError, TypeError) as error:
+            raise StorageError(key, f"cannot be read as GeoJSON: {error!r}") from error
+
+
+def _digest(tree: Any) -> bytes:
+    """Of a day's chips only this is held."""
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).digest()
 
 
 def check_labels(storage: Storage, scene_day: date) -> CheckResult:
@@ -106,29 +125,9 @@ def check_labels(storage: Storage, scene_day: date) -> CheckResult:
         "not labelled with its target once": sorted(i for i, mmsi in ship.items() if targets[(i, mmsi)] != 1),
         "labelled with another target": sorted({i for i, mmsi in targets if ship.get(i) != mmsi}),
     }
-    return _of_problems(problems, len(vessels), f"{len(vessels)} chips of {scene_day}: {labels.num_rows} vessels labelled")
-
-
-def check_all_files(storage: Storage) -> CheckResult:
-    """Whether `tiles.parquet`, the index parts and the artefacts of the whole dataset tell of the same chips."""
-    with storage.lock(COMMIT_LOCK):
-        key = layout.tiles_index()
-        index = tables.read_table(storage, key, INDEX_SCHEMA) if storage.exists(key) else tables.empty(INDEX_SCHEMA)
-        in_parts: set[str] = set()
-        claimed: set[str] = set()
-        for scene_day in scene_days(storage):
-            union = join_parts(parts_of_scene_day(storage, scene_day).values())
-            in_parts |= set(union["chip_id"].to_pylist())
-            claimed |= set(union["path"].to_pylist())
-        on_disk = set(storage.list(layout.chips_folder()))
-        running = paths_of_all_journals(storage)
-    in_index = set(index["chip_id"])
-    problems = _file_problems(claimed, on_disk, running)
-    problems |= {
-        "in the parts, not in the index": sorted(in_parts - in_index),
-        "in the index, not in the parts": sorted(in_index - in_parts),
-    }
-    return _of_problems(problems, len(index), f"{len(index)} chips: index, parts and files agree")
+    return result_of_problems(
+        problems, len(vessels), f"{len(vessels)} chips of {scene_day}: {labels.num_rows} vessels labelled"
+    )
 
 
 def check_reflectance(storage: Storage, paths: Sequence[str], *, sample: int = 50) -> CheckResult:
@@ -173,14 +172,14 @@ def check_outcomes_cover(matches: pd.DataFrame, outcomes: pd.DataFrame) -> Check
         "with several": sorted("/".join(t) for t, n in found.items() if n > 1),
         "no target": sorted("/".join(t) for t in found.keys() - wanted.keys()),
     }
-    return _of_problems(problems, len(wanted), f"{len(wanted)} targets, each with one outcome", what="targets")
+    return result_of_problems(problems, len(wanted), f"{len(wanted)} targets, each with one outcome", what="targets")
 
 
 def check_ais_sources(ais_sources: Iterable[str]) -> CheckResult:
     """Whether a dataset with real AIS (aisstream, file) has no synthetic AIS.
 
     Args:
-        ais_sources: the column `ais_source` of the index or of outcomes.
+        ais_sources: the column `ais_source` of the index or of outcomes, or the number of rows of each (`Counter`).
     """
     count = Counter(ais_sources)
     synthetic = count["synthetic"]
@@ -206,7 +205,8 @@ def _file_problems(claimed: set[str], on_disk: set[str], running: set[str]) -> d
     }
 
 
-def _of_problems(problems: dict[str, list[str]], total: int, fine: str, what: str = "chips") -> CheckResult:
+def result_of_problems(problems: dict[str, list[str]], total: int, fine: str, what: str = "chips") -> CheckResult:
+    """That nothing is wrong, or what: the names of each problem are counted, and some are told."""
     found = {name: named for name, named in problems.items() if named}
     said = "; ".join(f"{name}: {len(named)} ({_named(named)})" for name, named in found.items())
     numbers: dict[str, int | float] = {what: total, **{name: len(named) for name, named in problems.items()}}

@@ -23,7 +23,7 @@ from s2chips_core.index.chip_files import MASKS_SUFFIX, delete_artefacts
 from s2chips_core.index.geojson import feature_bytes
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day, parts_of_source
-from s2chips_core.index.records import PART_SCHEMA, sidecar, unique_chips
+from s2chips_core.index.records import PART_SCHEMA, rows_one_by_one, sidecar, unique_chips
 from s2chips_core.storage import Storage
 
 Parts = dict[date, dict[str, pa.Table]]
@@ -144,10 +144,12 @@ def settle_sidecars(storage: Storage, paths: Mapping[str, date], parts: Parts, f
     for scene_day, found in parts.items():
         union = join_parts(found.values())
         claims = Counter(union["path"].to_pylist())
-        for row in unique_chips(union).to_pylist():
+        chips = unique_chips(union)
+        looked_at = [
+            paths.get(path) == scene_day and not (path in fresh and claims[path] == 1) for path in chips["path"].to_pylist()
+        ]
+        for row in rows_one_by_one(chips.filter(pa.array(looked_at, pa.bool_()))):
             path = row["path"]
-            if paths.get(path) != scene_day or (path in fresh and claims[path] == 1):
-                continue
             text_key, feature_key = layout.chip_artefacts(path, (".json", ".geojson"))
             if not storage.exists(text_key) or storage.get(text_key) != sidecar(row):
                 # The one that is compared goes last: an interruption between the two is seen again.

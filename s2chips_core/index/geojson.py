@@ -7,9 +7,9 @@ longitude, latitude, to 7 decimals (1 cm).
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
-from typing import Any
+from typing import IO, Any
 
 import shapely
 import shapely.geometry
@@ -17,10 +17,11 @@ import shapely.geometry
 from s2chips_core import layout, tables
 from s2chips_core.index.labels import labels_table
 from s2chips_core.index.parts import COMMIT_LOCK, chips_of_scene_day
-from s2chips_core.index.records import properties
+from s2chips_core.index.records import properties, rows_one_by_one
 from s2chips_core.storage import Storage
 
 DECIMALS = 7
+HEAD, TAIL = '{"type":"FeatureCollection","features":[', "]}"
 
 
 def feature(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,8 +47,34 @@ def feature_bytes(row: Mapping[str, Any]) -> bytes:
 
 def collection_bytes(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """A FeatureCollection of index rows in the order given, one Feature a line."""
-    lines = ",\n".join(_text(feature(row)) for row in rows)
-    return f'{{"type":"FeatureCollection","features":[\n{lines}\n]}}\n'.encode()
+    return b"".join(collection_pieces(rows))
+
+
+def collection_pieces(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """The bytes of `collection_bytes`, a Feature after another."""
+    yield (HEAD + "\n").encode()
+    for number, row in enumerate(rows):
+        yield ((",\n" if number else "") + _text(feature(row))).encode()
+    yield ("\n" + TAIL + "\n").encode()
+
+
+def features(file: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """The Features of a FeatureCollection; one that was written here is never held whole.
+
+    Raises:
+        ValueError: it is no FeatureCollection.
+    """
+    if file.readline().decode().rstrip() == HEAD:
+        for line in file:
+            text = line.decode().rstrip()
+            if text and text != TAIL:
+                yield json.loads(text.removesuffix(","))
+        return
+    file.seek(0)
+    tree = json.loads(file.read())
+    if not isinstance(tree, dict) or not isinstance(tree.get("features"), list):
+        raise ValueError("it is no FeatureCollection")
+    yield from tree["features"]
 
 
 def write_daily_geojson(storage: Storage, scene_day: date) -> int:
@@ -69,7 +96,8 @@ def put_daily_geojson(storage: Storage, scene_day: date) -> int:
         storage.delete(labels_key)
     else:
         storage.put(labels_key, tables.parquet_bytes(labels_table(chips)))
-        storage.put(key, collection_bytes(chips.to_pylist()))
+        with storage.open_write(key) as file:
+            file.writelines(collection_pieces(rows_one_by_one(chips)))
     return int(chips.num_rows)
 
 

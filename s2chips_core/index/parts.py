@@ -17,6 +17,7 @@ from s2chips_core.storage import Storage
 
 COMMIT_LOCK = "commit"
 """Held while parts, tables and indexes change, or are read together. It is not re-entrant."""
+_SOURCE = pa.schema([PART_SCHEMA.field("ais_source")])
 
 
 def scene_days(storage: Storage) -> list[date]:
@@ -58,5 +59,7 @@ def ais_sources(storage: Storage) -> Counter[str]:
     count: Counter[str] = Counter()
     with storage.lock(COMMIT_LOCK):
         for key in storage.list(layout.index_parts_folder()):
-            count.update(tables.read_arrow(storage, key, PART_SCHEMA)["ais_source"].to_pylist())
+            for table in tables.scan(storage, key, _SOURCE):
+                for found in table["ais_source"].value_counts().to_pylist():
+                    count[found["values"]] += found["counts"]
     return count

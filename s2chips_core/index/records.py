@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -270,6 +270,12 @@ def unique_chips(table: pa.Table) -> pa.Table:
     # `chip_id` is made of `scene_datetime` too, so equals are neighbours.
     ids = ordered["chip_id"].to_numpy()
     return ordered.filter(np.concatenate([[True], ids[1:] != ids[:-1]])) if len(ids) else ordered
+
+
+def rows_one_by_one(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """The rows of a table as `to_pylist` has them, of which only some are held at once: one takes ten times its bytes."""
+    for batch in table.to_batches(max_chunksize=500):
+        yield from batch.to_pylist()
 
 
 def properties(row: Mapping[str, Any]) -> dict[str, Any]:

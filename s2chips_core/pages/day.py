@@ -194,11 +194,13 @@ def write_report(
     limits = read_limits(storage, settings)
     scene_days = {moment.date() for moment in outcomes["scene_datetime"].dropna()} | {day}
     views = refresh_views(chips, scene_days, storage=storage, limits=limits, progress=progress)
+    quicklooks = _read_quicklooks(storage, chips)
+    del chips  # the page makes its own of them, and of thousands it takes a while
     page = build_report(
         day,
         outcomes=outcomes,
         index=tables.to_frame(index),
-        quicklooks=_read_quicklooks(storage, chips),
+        quicklooks=quicklooks,
         matches=matches,
         overpasses=read_overpasses(storage, day),
         views=views.views,

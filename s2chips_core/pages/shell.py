@@ -11,10 +11,11 @@ import base64
 import functools
 import hashlib
 import importlib.resources
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jinja2
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 _PACKAGE = "s2chips_core.pages"
@@ -41,18 +42,36 @@ def render_page(
     """
     style = "\n".join(own_file(name) for name in styles)
     bodies = [own_file(name) for name in scripts] if data is not None else []
-    page = (
+    pieces = (
         _environment()
         .get_template(template)
-        .render(
+        .generate(
             policy=content_policy([style], bodies, sources),
             style=Markup(style),  # noqa: S704 - our own files
             scripts=[Markup(body) for body in bodies],  # noqa: S704
-            data=data,
+            data=None if data is None else json_pieces(data),
             **values,
         )
     )
-    return page.encode("utf-8")
+    # Its length of a page of thousands of chips is held once, and not as a text and as bytes and in between.
+    return b"".join(piece.encode("utf-8") for piece in pieces)
+
+
+def json_pieces(data: Mapping[str, Any]) -> Iterator[Markup]:
+    """What Jinja's `tojson` makes of a mapping, its keys in order; of a list that is one of its values one item at once."""
+    comma, nothing = Markup(", "), Markup("")
+    yield Markup("{")
+    for number, key in enumerate(sorted(data)):
+        value = data[key]
+        yield (comma if number else nothing) + htmlsafe_json_dumps(key) + Markup(": ")
+        if not isinstance(value, list):
+            yield htmlsafe_json_dumps(value, sort_keys=True)
+            continue
+        yield Markup("[")
+        for place, item in enumerate(value):
+            yield (comma if place else nothing) + htmlsafe_json_dumps(item, sort_keys=True)
+        yield Markup("]")
+    yield Markup("}")
 
 
 def own_file(name: str) -> str:

@@ -9,7 +9,8 @@ import pytest
 
 from s2chips_core import layout, tables
 from s2chips_core.ais.fixes import FIX_SCHEMA
-from s2chips_core.index.checks import check_all_files, check_day_files
+from s2chips_core.index.checks import check_day_files
+from s2chips_core.index.dataset_checks import check_all_files
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.storage import LocalStorage

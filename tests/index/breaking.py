@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from s2chips_core.errors import StorageError
 from s2chips_core.storage import LocalStorage
@@ -41,6 +42,20 @@ class Breaking(LocalStorage):
     def get(self, key: str) -> bytes:
         self._read(key)
         return super().get(key)
+
+    def open_read(self, key: str) -> IO[bytes]:
+        self._read(key)
+        return super().open_read(key)
+
+    @contextlib.contextmanager
+    def open_write(self, key: str) -> Iterator[IO[bytes]]:
+        self._call(key)
+        with super().open_write(key) as file:
+            yield file
+
+    def versions(self, prefix: str) -> dict[str, str]:
+        self._read(prefix)
+        return super().versions(prefix)
 
     def exists(self, key: str) -> bool:
         self._read(key)

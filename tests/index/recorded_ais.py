@@ -1,5 +1,6 @@
 """Recorded AIS around made-up matches, and a small dataset of chips that it vouches for or not."""
 
+import io
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -16,9 +17,11 @@ from s2chips_core.config import Settings
 from s2chips_core.fetch import Fetcher
 from s2chips_core.index.day import DayResult, chip_day, write_day_tables
 from s2chips_core.index.geojson import write_daily_geojson
+from s2chips_core.index.parquet_footer import read_footer
 from s2chips_core.index.parts import scene_days
 from s2chips_core.index.prune import PruneResult, prune_chips
 from s2chips_core.index.tiles import build_tiles_index
+from s2chips_core.index.tiles_segments import RECORD_KEY
 from s2chips_core.storage import LocalStorage, Storage
 from tests.index.chips import DAY, NOW, SETTINGS, Cutter, match_of, scene_by_scene, scenes_of_days, write_matches
 
@@ -105,9 +108,15 @@ def prune(storage: Storage, *, dry_run: bool = False, settings: Settings = SETTI
 
 
 def files(storage: LocalStorage) -> dict[str, bytes]:
-    """Every file but the locks."""
+    """Every file but the locks; of the index without its record, which tells when the parts were written."""
     found = {path.relative_to(storage.root): path for path in sorted(storage.root.rglob("*")) if path.is_file()}
-    return {key.as_posix(): path.read_bytes() for key, path in found.items() if key.parts[0] != ".locks"}
+    data = {key.as_posix(): path.read_bytes() for key, path in found.items() if key.parts[0] != ".locks"}
+    index = layout.tiles_index()
+    if index in data:
+        footer, begin = read_footer(io.BytesIO(data[index]))
+        footer.key_values.pop(RECORD_KEY)
+        data[index] = data[index][:begin] + footer.to_bytes()
+    return data
 
 
 def copy_of(storage: LocalStorage, root: Path) -> LocalStorage:

@@ -15,7 +15,6 @@ from s2chips_core.index.checks import (
     CheckResult,
     all_of,
     check_ais_sources,
-    check_all_files,
     check_day_files,
     check_labels,
     check_outcomes_cover,
@@ -24,6 +23,7 @@ from s2chips_core.index.checks import (
     check_unique_chip_ids,
 )
 from s2chips_core.index.commit import Journal
+from s2chips_core.index.dataset_checks import check_all_files
 from s2chips_core.index.geojson import write_daily_geojson
 from s2chips_core.index.labels import LABEL_SCHEMA
 from s2chips_core.index.records import INDEX_SCHEMA

@@ -4,9 +4,12 @@ import base64
 import hashlib
 import re
 
+import jinja2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from s2chips_core.pages.shell import content_policy, own_file
+from s2chips_core.pages.shell import content_policy, json_pieces, own_file
 
 
 def test_only_what_is_named_may_run() -> None:
@@ -37,3 +40,13 @@ def test_scripts_make_no_markup_of_text(name: str) -> None:
 def test_styles_load_nothing(name: str) -> None:
     assert "url(" not in own_file(name)
     assert "@import" not in own_file(name)
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+TREES = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
+
+
+@given(st.dictionaries(st.text(), TREES))
+def test_data_in_pieces_is_what_jinja_makes_of_it(data: dict[str, object]) -> None:
+    whole = jinja2.Environment(autoescape=True).from_string("{{ data|tojson }}").render(data=data)
+    assert "".join(json_pieces(data)) == whole

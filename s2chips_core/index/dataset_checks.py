@@ -1,0 +1,194 @@
+"""Checks of the whole dataset, whatever its length: a day or a piece of a table is held at once, and 8 bytes of each chip.
+
+Here: checks that go through everything. Not here: those of a day and of one table (`checks`).
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from s2chips_core import layout, tables
+from s2chips_core.index.checks import CheckResult, result_of_problems
+from s2chips_core.index.commit import paths_of_all_journals
+from s2chips_core.index.parts import COMMIT_LOCK, scene_days
+from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.storage import Storage
+
+_IDS = pa.schema([INDEX_SCHEMA.field(name) for name in ("chip_id", "scene_datetime")])
+_NAMES = pa.schema([INDEX_SCHEMA.field(name) for name in ("chip_id", "path")])
+_KEYS_AT_ONCE = 20_000
+_SUFFIXES = tuple(sorted(layout.CHIP_SUFFIXES, key=len, reverse=True))
+_BITS = {suffix: np.uint8(1 << n) for n, suffix in enumerate(_SUFFIXES)}
+_ALWAYS = tuple(suffix for suffix in _SUFFIXES if suffix != "_masks.tif")
+
+Hashes = npt.NDArray[np.uint64]
+
+
+def check_unique_index(storage: Storage) -> CheckResult:
+    """Whether every `chip_id` of `tiles.parquet` is there once."""
+    key = layout.tiles_index()
+    found = np.sort(_joined(_hashes(table["chip_id"].to_pylist()) for table in tables.scan(storage, key, _IDS)))
+    doubtful = np.unique(found[1:][found[1:] == found[:-1]])
+    count: Counter[str] = Counter()
+    if len(doubtful):
+        for table in tables.scan(storage, key, _IDS):
+            ids = table["chip_id"].to_pylist()
+            count.update(itertools.compress(ids, np.isin(_hashes(ids), doubtful)))
+    problems = {"repeated": sorted(chip_id for chip_id, times in count.items() if times > 1)}
+    return result_of_problems(problems, len(found), f"{len(found)} chips, each once")
+
+
+def check_all_files(storage: Storage) -> CheckResult:
+    """Whether `tiles.parquet`, the index parts and the artefacts of the whole dataset tell of the same chips."""
+    with storage.lock(COMMIT_LOCK):
+        walk = _Walk(storage)
+        of_index = walk.compare_index()
+        of_files = walk.compare_files()
+    return result_of_problems(of_files | of_index, walk.rows, f"{walk.rows} chips: index, parts and files agree")
+
+
+class _Walk:
+    """One walk through the dataset, day by day and then file by file."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.days = scene_days(storage)
+        self.rows = 0
+        """Of the index."""
+        self.paths: list[Hashes] = []
+        """Of the chips that parts claim."""
+
+    def compare_index(self) -> dict[str, list[str]]:
+        """What the parts and the index do not have in common. Both go through the days in order."""
+        only_parts, only_index, misplaced = list[str](), list[str](), list[str]()
+        days, last = iter(self.days), None
+        day = next(days, None)
+        for of_index, ids in self._index_days():
+            self.rows += len(ids)
+            if last is not None and of_index <= last:
+                misplaced += ids
+                continue
+            last = of_index
+            while day is not None and day < of_index:
+                only_parts += self._claimed(day)
+                day = next(days, None)
+            claimed = set[str]()
+            if day == of_index:
+                claimed = self._claimed(of_index)
+                day = next(days, None)
+            only_parts += claimed.difference(ids)
+            only_index += set(ids) - claimed
+        while day is not None:
+            only_parts += self._claimed(day)
+            day = next(days, None)
+        return {
+            "in the parts, not in the index": sorted(only_parts),
+            "in the index, not in the parts": sorted(only_index),
+            "in the index, out of the order of days": sorted(misplaced),
+        }
+
+    def compare_files(self) -> dict[str, list[str]]:
+        """What the parts and the folder of chips do not have in common. Call after `compare_index`."""
+        claimed = np.unique(_joined(self.paths))
+        seen = np.zeros(len(claimed), np.uint8)
+        running = paths_of_all_journals(self.storage)
+        chips, others = list[str](), list[str]()
+        keys = self.storage.walk(layout.chips_folder())
+        while some := list(itertools.islice(keys, _KEYS_AT_ONCE)):
+            of_chip = [_chip_of(key) for key in some]
+            paths = [path for path, _ in of_chip]
+            places, known = _find(_hashes(paths), claimed)
+            bits = np.array([_BITS.get(suffix, 0) for _, suffix in of_chip], np.uint8)
+            np.bitwise_or.at(seen, places[known], bits[known])
+            for n in np.flatnonzero(~known):
+                if paths[n] not in running or not of_chip[n][1]:
+                    (chips if of_chip[n][1] == ".tif" else others).append(some[n])
+        return {
+            "files that are missing": sorted(self._missing(claimed, seen)),
+            "chips that nobody claims": sorted(chips),
+            "other files that nobody claims": sorted(others),
+        }
+
+    def _missing(self, claimed: Hashes, seen: npt.NDArray[np.uint8]) -> set[str]:
+        always = sum(int(_BITS[suffix]) for suffix in _ALWAYS)
+        lacking = np.flatnonzero((seen & always) != always)
+        if not len(lacking):
+            return set()
+        found = set[str]()
+        for day in self.days:
+            for table in self._parts(day):
+                paths = table["path"].to_pylist()
+                places, known = _find(_hashes(paths), claimed[lacking])
+                for n in np.flatnonzero(known):
+                    there = seen[lacking[places[n]]]
+                    found.update(
+                        key
+                        for suffix in _ALWAYS
+                        if not there & _BITS[suffix]
+                        for key in layout.chip_artefacts(paths[n], (suffix,))
+                    )
+        return found
+
+    def _claimed(self, scene_day: date) -> set[str]:
+        """The chip_ids of a day's parts; their paths are kept in mind."""
+        ids = set[str]()
+        for table in self._parts(scene_day):
+            ids.update(table["chip_id"].to_pylist())
+            self.paths.append(_hashes(table["path"].to_pylist()))
+        return ids
+
+    def _parts(self, scene_day: date) -> Iterator[pa.Table]:
+        for key in self.storage.list(layout.index_parts_of_scene_day(scene_day)):
+            yield from tables.scan(self.storage, key, _NAMES)
+
+    def _index_days(self) -> Iterator[tuple[date, list[str]]]:
+        """The chip_ids of the index by the day on which they were sensed, in the order of the file."""
+        key = layout.tiles_index()
+        if not self.storage.exists(key):
+            return
+        waiting: tuple[date, list[str]] | None = None
+        for table in tables.scan(self.storage, key, _IDS):
+            ids = table["chip_id"].to_pylist()
+            sensed = table["scene_datetime"].to_numpy().astype("datetime64[D]")
+            starts = [0, *(np.flatnonzero(sensed[1:] != sensed[:-1]) + 1).tolist(), len(ids)]
+            for start, end in itertools.pairwise(starts):
+                if end == start:
+                    continue
+                day = sensed[start].item()
+                if waiting is not None and waiting[0] == day:
+                    waiting[1].extend(ids[start:end])
+                    continue
+                if waiting is not None:
+                    yield waiting
+                waiting = day, ids[start:end]
+        if waiting is not None:
+            yield waiting
+
+
+def _chip_of(key: str) -> tuple[str, str]:
+    """The path of the chip that a file belongs to, and its suffix; the key itself and nothing when it is no artefact."""
+    suffix = next((suffix for suffix in _SUFFIXES if key.endswith(suffix)), "")
+    return (key.removesuffix(suffix) + ".tif", suffix) if suffix else (key, "")
+
+
+def _find(hashes: Hashes, among: Hashes) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Where each is in a sorted array, and whether it is."""
+    if not len(among):
+        return np.zeros(len(hashes), np.intp), np.zeros(len(hashes), np.bool_)
+    places = np.minimum(np.searchsorted(among, hashes), len(among) - 1)
+    return places, among[places] == hashes
+
+
+def _hashes(texts: list[str]) -> Hashes:
+    """8 bytes for a text: that two of ten million are the same is one chance in 400,000."""
+    return np.asarray(pd.util.hash_array(np.array(texts, dtype=object), categorize=False), np.uint64)
+
+
+def _joined(arrays: Iterable[Hashes]) -> Hashes:
+    return np.concatenate([np.zeros(0, np.uint64), *arrays])

@@ -1,0 +1,136 @@
+"""Checks of the whole dataset, against sets of everything."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s2chips_core import layout, tables
+from s2chips_core.index import dataset_checks
+from s2chips_core.index.commit import paths_of_all_journals
+from s2chips_core.index.dataset_checks import check_all_files, check_unique_index
+from s2chips_core.index.parts import join_parts, parts_of_scene_day, scene_days
+from s2chips_core.index.tiles import build_tiles_index
+from s2chips_core.storage import LocalStorage
+from tests.index.chips import DAY, commit_chips, index_of, scenes_of_days
+
+
+def fill(storage: LocalStorage) -> None:
+    """Eleven chips of three days, one of them of two sources."""
+    for n, scene in enumerate(scenes_of_days(3)):
+        commit_chips(storage, index_of([3 * n, 3 * n + 1, 3 * n + 2], scene=scene))
+    commit_chips(storage, index_of([1, 10, 11], scene=scenes_of_days(1)[0], source_id="file-a"), source="file-a")
+    build_tiles_index(storage)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset in order."""
+    root = tmp_path_factory.mktemp("sound")
+    fill(LocalStorage(root))
+    return root
+
+
+def everything_at_once(storage: LocalStorage) -> dict[str, set[str]]:
+    """What the check must find, by its name."""
+    index = set(pq.read_table(storage.path(layout.tiles_index()), columns=["chip_id"])["chip_id"].to_pylist())
+    union = join_parts(part for day in scene_days(storage) for part in parts_of_scene_day(storage, day).values())
+    parts, claimed = set(union["chip_id"].to_pylist()), set(union["path"].to_pylist())
+    on_disk = set(storage.list(layout.chips_folder()))
+    always = tuple(s for s in layout.CHIP_SUFFIXES if s != "_masks.tif")
+    allowed = {key for path in claimed | paths_of_all_journals(storage) for key in layout.chip_artefacts(path)}
+    nobodys = on_disk - allowed
+    return {
+        "in the parts, not in the index": parts - index,
+        "in the index, not in the parts": index - parts,
+        "files that are missing": {key for path in claimed for key in layout.chip_artefacts(path, always)} - on_disk,
+        "chips that nobody claims": {k for k in nobodys if k.endswith(".tif") and not k.endswith("_masks.tif")},
+        "other files that nobody claims": {k for k in nobodys if not k.endswith(".tif") or k.endswith("_masks.tif")},
+    }
+
+
+@given(
+    gone=st.sets(st.integers(0, 60), max_size=4),
+    parts=st.sets(st.integers(0, 3), max_size=2),
+    names=st.sets(
+        st.sampled_from(["a.tif", "a_masks.tif", "a.json", "a.txt", "_quicklook.jpg", "x/a.geojson", ".tif"]), max_size=3
+    ),
+    at_once=st.sampled_from([1, 3, 1000]),
+)
+@settings(max_examples=40, deadline=None)
+def test_it_finds_what_sets_of_everything_find(
+    sound: Path, gone: set[int], parts: set[int], names: set[str], at_once: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        patch.setattr(dataset_checks, "_KEYS_AT_ONCE", at_once)
+        patch.setattr(tables, "SCANNED_ROWS", at_once)
+        root = Path(folder) / "dataset"
+        shutil.copytree(sound, root)
+        storage = LocalStorage(root)
+        files = storage.list(layout.chips_folder())
+        for n in gone:
+            storage.delete(files[n % len(files)])
+        keys = storage.list(layout.index_parts_folder())
+        for n in parts:
+            storage.delete(keys[n])
+        for name in names:
+            storage.put(f"chips/train/1/20251027/{name}", b"")
+        expected = everything_at_once(storage)
+        found = check_all_files(storage)
+        numbers = {name: found.numbers[name] for name in expected}
+        assert numbers == {name: len(keys) for name, keys in expected.items()}
+        assert found.passed is not any(expected.values())
+        for name, of_problem in expected.items():
+            assert not of_problem or f"{name}: {len(of_problem)} ({min(of_problem)}" in found.description
+
+
+def test_a_sound_dataset(sound: Path) -> None:
+    storage = LocalStorage(sound)
+    assert check_all_files(storage).description == "11 chips: index, parts and files agree"
+    assert check_all_files(storage).passed
+    found = check_unique_index(storage)
+    assert (found.passed, found.description, found.numbers) == (True, "11 chips, each once", {"chips": 11, "repeated": 0})
+
+
+def change_index(storage: LocalStorage, change: Callable[[pa.Table], pa.Table]) -> None:
+    """As nobody should."""
+    storage.put(layout.tiles_index(), tables.parquet_bytes(change(pq.read_table(storage.path(layout.tiles_index())))))
+
+
+def test_chips_that_are_there_twice(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(storage)
+    ids = pq.read_table(storage.path(layout.tiles_index()))["chip_id"].to_pylist()
+    change_index(storage, lambda table: pa.concat_tables([table, table[2:3], table[7:8], table[7:8]]))
+    monkeypatch.setattr(tables, "SCANNED_ROWS", 4)
+    found = check_unique_index(storage)
+    assert not found.passed
+    assert found.numbers == {"chips": 14, "repeated": 2}
+    assert found.description == f"repeated: 2 ({', '.join(sorted([ids[2], ids[7]]))})"
+
+
+def test_texts_that_only_seem_the_same_are_not(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(storage)
+    hashes = dataset_checks._hashes
+    monkeypatch.setattr(dataset_checks, "_hashes", lambda texts: hashes(texts) % 3)
+    assert check_unique_index(storage).passed
+
+
+def test_an_index_out_of_order(storage: LocalStorage) -> None:
+    fill(storage)
+    change_index(storage, lambda table: pa.concat_tables([table[5:], table[:5]]))
+    found = check_all_files(storage)
+    assert "in the index, out of the order of days: 5" in found.description
+
+
+def test_an_empty_dataset(storage: LocalStorage) -> None:
+    assert check_all_files(storage).passed
+    build_tiles_index(storage)
+    assert check_all_files(storage).passed
+    assert check_unique_index(storage).numbers == {"chips": 0, "repeated": 0}
+    assert DAY not in scene_days(storage)
