@@ -71,7 +71,6 @@ def main(archive: str, ships_per_tile: str, latency_ms: str, count: str, keep: s
             tree["stac"].update(endpoint=stac_url, allowed_hosts=[host])
             tree["masks"]["persist"] = False
             tree["storage"]["dataset_root"] = str(folder / "dataset")
-            tree.pop("compute")
             config = folder / "config.yaml"
             config.write_text(yaml.safe_dump(tree), encoding="utf-8")
             runs = Runs(config, now=now.isoformat())
