@@ -15,6 +15,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from s2chips_core import layout
 from s2chips_core.config import CONFIG_VARIABLE, DATASET_ROOT_VARIABLE
 from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW
 from s2chips_core.sandbox.server import Served, serve
@@ -22,6 +23,7 @@ from s2chips_core.storage import LocalStorage
 from s2chips_dagster.definitions import build_definitions
 from s2chips_dagster.resources import NOW_VARIABLE
 from s2chips_dagster.runs import HOME_VARIABLE
+from tests.index.index_record import without_record
 
 REPOSITORY = Path(__file__).parents[2]
 DAY = DEMO_DAYS[1]
@@ -167,5 +169,7 @@ def start_cli(*arguments: object, home: Path) -> "subprocess.Popen[str]":
 
 
 def files_of(storage: LocalStorage, *folders: str) -> dict[str, bytes]:
-    """Keys and bytes."""
-    return {key: storage.get(key) for folder in folders for key in storage.list(folder)}
+    """Keys and bytes; of the index without its record."""
+    found = {key: storage.get(key) for folder in folders for key in storage.list(folder)}
+    index = layout.tiles_index()
+    return found | {index: without_record(found[index])} if index in found else found

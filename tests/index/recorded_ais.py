@@ -1,6 +1,5 @@
 """Recorded AIS around made-up matches, and a small dataset of chips that it vouches for or not."""
 
-import io
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -17,13 +16,12 @@ from s2chips_core.config import Settings
 from s2chips_core.fetch import Fetcher
 from s2chips_core.index.day import DayResult, chip_day, write_day_tables
 from s2chips_core.index.geojson import write_daily_geojson
-from s2chips_core.index.parquet_footer import read_footer
 from s2chips_core.index.parts import scene_days
 from s2chips_core.index.prune import PruneResult, prune_chips
 from s2chips_core.index.tiles import build_tiles_index
-from s2chips_core.index.tiles_segments import RECORD_KEY
 from s2chips_core.storage import LocalStorage, Storage
 from tests.index.chips import DAY, NOW, SETTINGS, Cutter, match_of, scene_by_scene, scenes_of_days, write_matches
+from tests.index.index_record import without_record
 
 FILE = layout.file_source("0123456789abcdef")
 NEXT_DAY = DAY + timedelta(days=1)
@@ -113,9 +111,7 @@ def files(storage: LocalStorage) -> dict[str, bytes]:
     data = {key.as_posix(): path.read_bytes() for key, path in found.items() if key.parts[0] != ".locks"}
     index = layout.tiles_index()
     if index in data:
-        footer, begin = read_footer(io.BytesIO(data[index]))
-        footer.key_values.pop(RECORD_KEY)
-        data[index] = data[index][:begin] + footer.to_bytes()
+        data[index] = without_record(data[index])
     return data
 
 
