@@ -153,7 +153,7 @@ def _turned(
     """Each polygon whose bounds, (n, 4), meet those of a part, one turn to the west or east too."""
     west, south, east, north = part.bounds
     left, bottom, right, top = bounds.T
-    for n in np.flatnonzero((bottom <= north) & (top >= south)):
+    for n in np.flatnonzero((bottom <= north) & (top >= south)).tolist():
         for turn in (-_TURN, 0.0, _TURN):
             if left[n] + turn <= east and right[n] + turn >= west:
                 yield polygons[n] if turn == 0.0 else shapely.affinity.translate(polygons[n], turn)
