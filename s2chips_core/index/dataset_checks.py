@@ -2,8 +2,8 @@
 
 Here: checks that go through everything. Not here: those of a day and of one table (`checks`).
 
-A walk through millions of files takes minutes, in which no day may be kept from its commit: it is made without the lock. What
-seems wrong may only have changed meanwhile, and is looked at again under the lock.
+A walk through millions of files takes minutes, in which no day may be kept from its commit: it is made without the lock.
+What seems wrong may only have changed meanwhile, and is looked at again under the lock.
 """
 
 import itertools

@@ -280,10 +280,25 @@ def test_a_service_that_knows_fields_is_asked_for_what_is_read(rig: StacRig) -> 
 
 @pytest.mark.parametrize("kept", [(), ("geometry",), ("geometry", "assets"), ("properties", "assets")])
 def test_a_service_that_cuts_too_much_off_is_asked_for_whole_items(rig: StacRig, kept: tuple[str, ...]) -> None:
-    """As Earth Search does when only `exclude` is said: of the properties only the time is left."""
     whole = search(rig)
     rig.conforms_to.append(FIELDS)
     rig.cut = lambda tree, _: {key: tree[key] for key in ("id", "collection", *kept)}
+    assert search(rig).scenes == whole.scenes
+    assert ["fields" in body for body in rig.searches] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "kept", [(), ("datetime",), ("datetime", "eo:cloud_cover", "platform"), ("datetime", "s2:mgrs_tile")]
+)
+def test_a_service_that_cuts_properties_off_is_asked_for_whole_items(rig: StacRig, kept: tuple[str, ...]) -> None:
+    """As Earth Search does when only `exclude` is said: of the properties only the time is left."""
+    whole = search(rig)
+    assert len(whole.scenes) == 7
+    rig.conforms_to.append(FIELDS)
+    rig.cut = lambda tree, _: {
+        **tree,
+        "properties": {name: value for name, value in tree["properties"].items() if name in kept},
+    }
     assert search(rig).scenes == whole.scenes
     assert ["fields" in body for body in rig.searches] == [False, True, False]
 
