@@ -383,15 +383,17 @@ def test_pages_are_as_large_as_the_items_allow(rig: StacRig) -> None:
 
 
 def test_who_gives_up_does_not_wait_for_a_search_that_hangs(rig: StacRig) -> None:
-    where, hung = years(rig, 6), threading.Event()
+    where, hangs, hung = years(rig, 6), threading.Event(), threading.Event()
 
     def wait_s(body: dict[str, Any]) -> float:
         if body["datetime"][:4] == "1990":
+            hangs.set()
             hung.wait(30)
         return 0.0
 
     def enough(line: object) -> None:
         if "search 3 of" in str(line):
+            hangs.wait(30)
             raise TimeoutError(str(line))
 
     rig.wait_s = wait_s
