@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from s2chips_core.errors import ArchiveError, MissingAssetError
+from s2chips_core.errors import ArchiveError, MissingAssetError, ReadError
 from s2chips_core.sandbox.search import with_fields
 from s2chips_core.scenes.item_fields import item_fields
 from s2chips_core.scenes.providers import PROVIDERS
@@ -256,9 +256,15 @@ def test_items_with_the_datatakes_start_are_searched_earlier_and_resolved(shared
         assert found.scenes == []
         assert "HTTP 404" in found.skipped[0].reason
         # By default the metadata's host must be allowed: a scene is not used without its own time.
-        found = search(rig, where, None, stac={**narrow, "allowed_hosts": ["example.org"]})
-        assert found.scenes == []
-        assert "stac.allowed_hosts" in found.skipped[0].reason
+        with pytest.raises(ArchiveError, match=r"sensing time of a scene cannot be read: .*stac\.allowed_hosts"):
+            search(rig, where, None, stac={**narrow, "allowed_hosts": ["example.org"]})
+
+        def down(href: str) -> bytes:
+            raise ReadError(href, "the server answered 503")
+
+        # A service that is down has the scene all the same: its ships are not without one.
+        with pytest.raises(ArchiveError, match=r"sensing time of a scene cannot be read: .*503"):
+            search(rig, where, None, stac=narrow, fetch_metadata=down)
 
 
 L2A = PROVIDERS["earth_search"].collections["sentinel-2-l2a"]
