@@ -1,6 +1,7 @@
 """One demo day, run once by Dagster for all of these tests, and copies of it to do harm to."""
 
 import dataclasses
+import io
 import os
 import shutil
 import signal
@@ -15,7 +16,10 @@ import dagster as dg
 import pytest
 import yaml
 
+from s2chips_core import layout
 from s2chips_core.config import CONFIG_VARIABLE, DATASET_ROOT_VARIABLE
+from s2chips_core.index.parquet_footer import read_footer
+from s2chips_core.index.tiles_segments import RECORD_KEY
 from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW
 from s2chips_core.sandbox.server import Served, serve
 from s2chips_core.storage import LocalStorage
@@ -167,5 +171,11 @@ def start_cli(*arguments: object, home: Path) -> "subprocess.Popen[str]":
 
 
 def files_of(storage: LocalStorage, *folders: str) -> dict[str, bytes]:
-    """Keys and bytes."""
-    return {key: storage.get(key) for folder in folders for key in storage.list(folder)}
+    """Keys and bytes; of the index without its record, which tells when the parts were written."""
+    found = {key: storage.get(key) for folder in folders for key in storage.list(folder)}
+    index = layout.tiles_index()
+    if index in found:
+        footer, begin = read_footer(io.BytesIO(found[index]))
+        footer.key_values.pop(RECORD_KEY)
+        found[index] = found[index][:begin] + footer.to_bytes()
+    return found

@@ -16,6 +16,7 @@ import rasterio
 from rasterio.io import MemoryFile
 
 import s2chips_core.index.day
+import s2chips_core.index.day_run
 import s2chips_core.overpasses.planning
 from s2chips_core import layout, tables
 from s2chips_core.config import load_settings
@@ -177,7 +178,9 @@ def call_a_chip_real(storage: LocalStorage) -> None:
         ),
         (without_first_row(layout.daily_labels(DAY)), {"daily_geojson:labels_match_chips"}, "with its target once: 1"),
         (forget_a_footprint, {"daily_geojson:equals_index_and_files"}, "not in the GeoJSON"),
-        (drop_column(layout.tiles_index(), "mmsi"), OF_THE_INDEX, "mmsi"),
+        # The other two do not read it.
+        (drop_column(layout.tiles_index(), "mmsi"), {"tiles_index:schema"}, "mmsi"),
+        (drop_column(layout.tiles_index(), "chip_id"), OF_THE_INDEX, "chip_id"),
         (first_row_again(layout.tiles_index()), {"tiles_index:unique_ids"}, "repeated"),
         (without_first_row(layout.tiles_index()), {"tiles_index:equals_files"}, "in the parts, not in the index: 1"),
     ],
@@ -248,12 +251,12 @@ def test_matches_without_their_columns_stop_the_cutting(copied: Dataset, monkeyp
 
 
 def test_outcomes_that_miss_a_ship_stop_the_report(copied: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    commit_source = s2chips_core.index.day.commit_source
+    commit_source = s2chips_core.index.day_run.commit_source
 
     def broken(*args: Any, outcomes: pd.DataFrame, **more: Any) -> Any:
         return commit_source(*args, outcomes=outcomes.iloc[1:], **more)
 
-    monkeypatch.setattr(s2chips_core.index.day, "commit_source", broken)
+    monkeypatch.setattr(s2chips_core.index.day_run, "commit_source", broken)
     result = copied.execute("chip_day")
     assert not result.success
     assert failed(verdicts_of(result)) == {"chips:outcomes_cover_targets"}
