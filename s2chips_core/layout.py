@@ -180,6 +180,15 @@ def chip_artefacts(path: str, suffixes: tuple[str, ...] = CHIP_SUFFIXES) -> list
     return [path.removesuffix(".tif") + suffix for suffix in suffixes]
 
 
+def scene_day_of_chip(path: str) -> date | None:
+    """The day on which the chip at `path` was sensed; none when it is no path of a chip."""
+    found = re.fullmatch(r"chips/[^/]+/[^/]+/([0-9]{8})/[^/]+", path)
+    try:
+        return date.fromisoformat(found[1]) if found else None
+    except ValueError:
+        return None
+
+
 def chips_folder() -> str:
     """All artefacts of all chips."""
     return "chips"

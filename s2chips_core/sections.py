@@ -229,6 +229,15 @@ def _one_or_several(value: object) -> object:
     return tuple(names) if len(names) > 1 else names[0]
 
 
+def _by_provider(value: object) -> object:
+    """A text as it is; a mapping when all its keys are names of providers and all its values texts."""
+    if isinstance(value, Mapping) and not all(n in PROVIDER_NAMES and isinstance(v, str) for n, v in value.items()):
+        wrong = ", ".join(str(name) for name in value if name not in PROVIDER_NAMES)
+        named = f", there is no {wrong}" if wrong else ""
+        raise ValueError(f"a text, or a text for each of {', '.join(PROVIDER_NAMES)} by name{named}")
+    return value
+
+
 class Stac(Section):
     """Which scenes."""
 
@@ -237,12 +246,12 @@ class Stac(Section):
         description="The archive to search: earth_search, planetary_computer or cdse; or a list of them, asked in order for "
         "what the ones before do not have.",
     )
-    endpoint: str | dict[ProviderName, str] | None = Field(
+    endpoint: Annotated[str | dict[ProviderName, str] | None, BeforeValidator(_by_provider)] = Field(
         None,
         description="STAC API to ask instead of the provider's own; with a list of providers by name, such as "
         "{cdse: https://...}.",
     )
-    collection: str | dict[ProviderName, str] = Field(
+    collection: Annotated[str | dict[ProviderName, str], BeforeValidator(_by_provider)] = Field(
         "sentinel-2-l2a", description="The collection to search; by name of the provider where they differ."
     )
     s3_endpoint: str = Field(

@@ -6,6 +6,7 @@ paths; a key that leaves the root is refused. Keys that begin with a dot are the
 
 import contextlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,11 @@ from typing import IO, Protocol
 from filelock import FileLock, Timeout
 
 from s2chips_core.errors import ConfigError, LockedError, StorageError
+
+_FINE_NS = 1_000_000
+"""Times that are all whole numbers of this are those of a file system that keeps no finer ones."""
+_COARSEST_NS = 2_000_000_000
+"""Those of FAT."""
 
 
 class Storage(Protocol):
@@ -144,8 +150,12 @@ class LocalStorage:
         return sorted(self.walk(prefix))
 
     def versions(self, prefix: str) -> dict[str, str]:
-        """Size, time and number of each file: a put makes another file, so that the number is another one too."""
-        found, folders = dict[str, str](), [self.path(prefix)]
+        """Size, time and number of each file: a put makes another file, so that the number is another one too.
+
+        The one after next may have the number again. Where times are no finer than milliseconds it could have the time too:
+        there the listing waits until what it has seen is old enough to be told from what comes.
+        """
+        found, folders, youngest_ns = dict[str, str](), [self.path(prefix)], 0
         while folders:
             with contextlib.suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
                 for entry in entries:
@@ -157,6 +167,11 @@ class LocalStorage:
                     seen = os.stat(entry.path)  # noqa: PTH116 -- on Windows the entry itself knows no number
                     key = Path(entry.path).relative_to(self.root).as_posix()
                     found[key] = f"{seen.st_size:x}-{seen.st_mtime_ns:x}-{seen.st_ino:x}"
+                    if seen.st_mtime_ns % _FINE_NS == 0:
+                        youngest_ns = max(youngest_ns, seen.st_mtime_ns)
+        age_ns = time.time_ns() - youngest_ns
+        if 0 <= age_ns < _COARSEST_NS:
+            time.sleep((_COARSEST_NS - age_ns) / 1e9)
         return dict(sorted(found.items()))
 
     def delete(self, key: str) -> None:

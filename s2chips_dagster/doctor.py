@@ -55,6 +55,7 @@ CONNECT_S, ANSWER_S = 5.0, 6.0
 RECENT = timedelta(days=15)
 """A satellite is back over a tile after 10 days, and its L2A comes 2 to 3 days later."""
 CORRECT_IT = "correct the file, or name another one with --config or S2CHIPS_CONFIG"
+OF_STORAGE = "look at what it names: the keys, stac.allowed_hosts, the network"
 NO_ANSWER = (
     "look at the network (proxy, firewall, DNS) and at stac.endpoint; the archive itself may be down: try again later"
 )
@@ -295,11 +296,13 @@ class _Doctor:
                     fetch_metadata=lambda href: read_beginning(href, fetcher),
                 )
             except ArchiveError as error:
-                return failed("pixels", shorten(str(error)), NO_ANSWER)
+                # Either the service, or the storage behind it, where the scenes' own times are read.
+                remedy = OF_STORAGE if isinstance(error.__cause__, ReadError) else NO_ANSWER
+                return failed("pixels", shorten(str(error)), remedy)
             scenes = found.scenes
             if not scenes and found.skipped:
                 said = f"no scene of {tile} can be used: {shorten(found.skipped[-1].reason)}"
-                return failed("pixels", said, "look at what it names: the keys, stac.allowed_hosts, the network")
+                return failed("pixels", said, OF_STORAGE)
             if not scenes:
                 said = f"the archive has no scene of {tile} from the last {RECENT.days} days to read"
                 return warning(

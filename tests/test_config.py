@@ -298,6 +298,16 @@ def test_endpoint_and_collection_may_be_told_by_provider() -> None:
     assert one.of("cdse") == one
 
 
+@pytest.mark.parametrize("key", ["endpoint", "collection"])
+def test_a_provider_that_is_none_is_named(key: str) -> None:
+    error = refused({**SOMEWHERE, "stac": {key: {"cdse": "a", "cdsee": "b"}}})
+    assert error.key == f"stac.{key}"
+    assert (
+        error.expected == "a text, or a text for each of earth_search, planetary_computer, cdse by name, there is no cdsee"
+    )
+    assert "there is no" not in refused({**SOMEWHERE, "stac": {key: {"cdse": 5}}}).expected
+
+
 def test_one_endpoint_for_several_providers_is_refused() -> None:
     error = refused({**SOMEWHERE, "stac": {"provider": ["earth_search", "cdse"], "endpoint": "https://x.example/v1"}})
     assert error.key == "stac"

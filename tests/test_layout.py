@@ -26,6 +26,17 @@ def test_keys_of_the_contract() -> None:
     assert layout.dataset_asset("land-0123.js") == "reports/assets/land-0123.js"
 
 
+def test_the_day_of_a_chip_is_told_from_its_path() -> None:
+    assert layout.scene_day_of_chip(layout.chip("val", 244660123, DAY, "d96fd1987d732223")) == DAY
+    for other in (
+        "chips/val/1/20251327/a.tif",
+        "chips/val/1/20251027/b/a.tif",
+        "chips/a.tif",
+        "indexes/val/1/20251027/a.tif",
+    ):
+        assert layout.scene_day_of_chip(other) is None
+
+
 def test_outcomes_of_days_are_told_from_their_parts() -> None:
     assert layout.day_of_outcomes(layout.outcomes(DAY)) == DAY
     for key in (layout.outcomes_part(DAY, "capture"), "outcomes/notes.parquet", "matches/20251027.parquet"):

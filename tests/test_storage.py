@@ -1,6 +1,7 @@
 """Local disk: atomic puts, keys that stay inside, and the lock."""
 
 import contextlib
+import os
 import threading
 import time
 from pathlib import Path
@@ -85,6 +86,25 @@ def test_every_put_is_another_version(storage: LocalStorage) -> None:
     assert storage.versions("a")["a/b/x.bin"] == first["a/b/x.bin"]
     (storage.root / "a" / ".hidden").write_bytes(b"")
     assert list(storage.versions("a")) == list(first)
+
+
+class Coarse(LocalStorage):
+    """On a file system that keeps whole seconds."""
+
+    def put(self, key: str, data: bytes) -> None:
+        super().put(key, data)
+        os.utime(self.path(key), (int(time.time()),) * 2)
+
+
+def test_a_put_in_the_same_second_is_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After two puts a file may have the number that it had: then only its time tells it from the first."""
+    monkeypatch.setattr("s2chips_core.storage._COARSEST_NS", 1_000_000_000)
+    storage = Coarse(tmp_path)
+    storage.put("a/x.bin", b"1")
+    before = storage.versions("a")
+    storage.put("a/x.bin", b"2")
+    storage.put("a/x.bin", b"3")
+    assert storage.versions("a") != before
 
 
 def test_a_reader_never_sees_half_of_a_put(storage: LocalStorage) -> None:

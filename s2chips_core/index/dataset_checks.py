@@ -1,6 +1,9 @@
 """Checks of the whole dataset, whatever its length: a day or a piece of a table is held at once, and 8 bytes of each chip.
 
 Here: checks that go through everything. Not here: those of a day and of one table (`checks`).
+
+A walk through millions of files takes minutes, in which no day may be kept from its commit: it is made without the lock.
+What seems wrong may only have changed meanwhile, and is looked at again under the lock.
 """
 
 import itertools
@@ -14,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from s2chips_core import layout, tables
+from s2chips_core.errors import StorageError
 from s2chips_core.index.checks import CheckResult, result_of_problems
 from s2chips_core.index.commit import paths_of_all_journals
 from s2chips_core.index.parts import COMMIT_LOCK, scene_days
@@ -23,6 +27,7 @@ from s2chips_core.storage import Storage
 _IDS = pa.schema([INDEX_SCHEMA.field(name) for name in ("chip_id", "scene_datetime")])
 _NAMES = pa.schema([INDEX_SCHEMA.field(name) for name in ("chip_id", "path")])
 _KEYS_AT_ONCE = 20_000
+_MISSING = "files that are missing"
 _SUFFIXES = tuple(sorted(layout.CHIP_SUFFIXES, key=len, reverse=True))
 _BITS = {suffix: np.uint8(1 << n) for n, suffix in enumerate(_SUFFIXES)}
 _ALWAYS = tuple(suffix for suffix in _SUFFIXES if suffix != "_masks.tif")
@@ -46,19 +51,62 @@ def check_unique_index(storage: Storage) -> CheckResult:
 
 def check_all_files(storage: Storage) -> CheckResult:
     """Whether `tiles.parquet`, the index parts and the artefacts of the whole dataset tell of the same chips."""
-    with storage.lock(COMMIT_LOCK):
-        walk = _Walk(storage)
-        of_index = walk.compare_index()
-        of_files = walk.compare_files()
+    walk = _Walk(storage)
+    of_index, of_files = walk.compare_index(), walk.compare_files()
+    lacking = walk.lacking
+    if any(of_index.values()) or any(of_files.values()):
+        with storage.lock(COMMIT_LOCK):
+            if any(of_index.values()):
+                walk = _Walk(storage, frozenset(walk.doubtful))
+                of_index = walk.compare_index()
+            of_files = _still(storage, of_files, lacking)
     return result_of_problems(of_files | of_index, walk.rows, f"{walk.rows} chips: index, parts and files agree")
 
 
-class _Walk:
-    """One walk through the dataset, day by day and then file by file."""
+def _still(storage: Storage, of_files: dict[str, list[str]], lacking: set[date]) -> dict[str, list[str]]:
+    """What is wrong of what seemed wrong with files, on the days `lacking` and those of their paths.
 
-    def __init__(self, storage: Storage) -> None:
-        self.storage = storage
-        self.days = scene_days(storage)
+    Call under the commit lock.
+    """
+    if not any(of_files.values()):
+        return of_files
+    path_of = {key: _chip_of(key)[0] for keys in of_files.values() for key in keys}
+    paths = set(path_of.values())
+    claimed = set[str]()
+    for day in sorted(lacking | {day for path in paths if (day := layout.scene_day_of_chip(path)) is not None}):
+        for key in storage.list(layout.index_parts_of_scene_day(day)):
+            for table in tables.scan(storage, key, _NAMES):
+                claimed.update(paths.intersection(table["path"].to_pylist()))
+    running = paths_of_all_journals(storage)
+
+    def is_nobodys(key: str) -> bool:
+        path, suffix = _chip_of(key)
+        return path not in claimed and not (path in running and suffix) and storage.exists(key)
+
+    return {
+        name: [
+            key
+            for key in keys
+            if (path_of[key] in claimed and not storage.exists(key) if name == _MISSING else is_nobodys(key))
+        ]
+        for name, keys in of_files.items()
+    }
+
+
+class _Walk:
+    """One walk through the dataset, day by day and then file by file. Whoever holds no lock sees it change."""
+
+    def __init__(self, storage: Storage, only: frozenset[date] | None = None) -> None:
+        """Args:
+        storage: the dataset.
+        only: the days to compare; none: all.
+        """
+        self.storage, self.only = storage, only
+        self.days = [day for day in scene_days(storage) if only is None or day in only]
+        self.doubtful = set[date]()
+        """Days of which the index and the parts tell differently."""
+        self.lacking = set[date]()
+        """Days whose parts claim what is not there."""
         self.rows = 0
         """Of the index."""
         self.paths: list[Hashes] = []
@@ -75,17 +123,19 @@ class _Walk:
                 misplaced += ids
                 continue
             last = of_index
+            if self.only is not None and of_index not in self.only:
+                continue
             while day is not None and day < of_index:
-                only_parts += self._claimed(day)
+                only_parts += self._doubted(day, self._claimed(day))
                 day = next(days, None)
             claimed = set[str]()
             if day == of_index:
                 claimed = self._claimed(of_index)
                 day = next(days, None)
-            only_parts += claimed.difference(ids)
-            only_index += set(ids) - claimed
+            only_parts += self._doubted(of_index, claimed.difference(ids))
+            only_index += self._doubted(of_index, set(ids) - claimed)
         while day is not None:
-            only_parts += self._claimed(day)
+            only_parts += self._doubted(day, self._claimed(day))
             day = next(days, None)
         return {
             "in the parts, not in the index": sorted(only_parts),
@@ -97,7 +147,6 @@ class _Walk:
         """What the parts and the folder of chips do not have in common. Call after `compare_index`."""
         claimed = np.unique(_joined(self.paths))
         seen = np.zeros(len(claimed), np.uint8)
-        running = paths_of_all_journals(self.storage)
         chips, others = list[str](), list[str]()
         keys = self.storage.walk(layout.chips_folder())
         while some := list(itertools.islice(keys, _KEYS_AT_ONCE)):
@@ -107,10 +156,9 @@ class _Walk:
             bits = np.array([_BITS.get(suffix, 0) for _, suffix in of_chip], np.uint8)
             np.bitwise_or.at(seen, places[known], bits[known])
             for n in np.flatnonzero(~known):
-                if paths[n] not in running or not of_chip[n][1]:
-                    (chips if of_chip[n][1] == ".tif" else others).append(some[n])
+                (chips if of_chip[n][1] == ".tif" else others).append(some[n])
         return {
-            "files that are missing": sorted(self._missing(claimed, seen)),
+            _MISSING: sorted(self._missing(claimed, seen)),
             "chips that nobody claims": sorted(chips),
             "other files that nobody claims": sorted(others),
         }
@@ -126,6 +174,7 @@ class _Walk:
                 paths = table["path"].to_pylist()
                 places, known = _find(_hashes(paths), claimed[lacking])
                 for n in np.flatnonzero(known):
+                    self.lacking.add(day)
                     there = seen[lacking[places[n]]]
                     found.update(
                         key
@@ -143,9 +192,18 @@ class _Walk:
             self.paths.append(_hashes(table["path"].to_pylist()))
         return ids
 
+    def _doubted(self, scene_day: date, ids: set[str]) -> set[str]:
+        if ids:
+            self.doubtful.add(scene_day)
+        return ids
+
     def _parts(self, scene_day: date) -> Iterator[pa.Table]:
         for key in self.storage.list(layout.index_parts_of_scene_day(scene_day)):
-            yield from tables.scan(self.storage, key, _NAMES)
+            try:
+                yield from tables.scan(self.storage, key, _NAMES)
+            except StorageError:
+                if self.storage.exists(key):
+                    raise  # else it has gone since it was listed
 
     def _index_days(self) -> Iterator[tuple[date, list[str]]]:
         """The chip_ids of the index by the day on which they were sensed, in the order of the file."""

@@ -103,11 +103,13 @@ def build_fine(lons: npt.NDArray[np.float64], lats: npt.NDArray[np.float64]) -> 
     if not cells:
         return None
     region = shapely.unary_union([shapely.box(x - 1, y - 1, x + 2, y + 2) for x, y in sorted(cells)])
+    fine = read_land(FINE)
+    bounds = shapely.bounds(fine)
     land: list[shapely.Polygon] = []
     coast: list[shapely.LineString] = []
     for part in parts_of(region):
         west, south, east, north = part.bounds
-        for polygon in _turned(read_land(FINE), part):
+        for polygon in _turned(fine, bounds, part):
             # A little beyond the part, so that where it is cut first is no boundary within it.
             near = shapely.clip_by_rect(polygon, west - 0.1, south - 0.1, east + 0.1, north + 0.1)
             # What mending leaves over as lines has no inside, and would hide the boundary of the rest.
@@ -145,13 +147,13 @@ def _pack_rings(rings: Sequence[Ring], step_deg: float, kind: "np.dtype[Any]") -
     return {"step": step_deg, "points": pack(stored.ravel()), "rings": [len(ring) for ring in rings]}
 
 
-def _turned(polygons: Iterable[shapely.Polygon], part: shapely.Geometry) -> Iterable[shapely.Polygon]:
-    """Each polygon whose bounds meet those of a part, one turn to the west or east too."""
+def _turned(
+    polygons: Sequence[shapely.Polygon], bounds: npt.NDArray[np.float64], part: shapely.Geometry
+) -> Iterable[shapely.Polygon]:
+    """Each polygon whose bounds, (n, 4), meet those of a part, one turn to the west or east too."""
     west, south, east, north = part.bounds
-    for polygon in polygons:
-        left, bottom, right, top = polygon.bounds
-        if bottom > north or top < south:
-            continue
+    left, bottom, right, top = bounds.T
+    for n in np.flatnonzero((bottom <= north) & (top >= south)).tolist():
         for turn in (-_TURN, 0.0, _TURN):
-            if left + turn <= east and right + turn >= west:
-                yield polygon if turn == 0.0 else shapely.affinity.translate(polygon, turn)
+            if left[n] + turn <= east and right[n] + turn >= west:
+                yield polygons[n] if turn == 0.0 else shapely.affinity.translate(polygons[n], turn)

@@ -13,6 +13,7 @@ import dataclasses
 import logging
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -131,8 +132,10 @@ def search_archives(
                 progress=progress,
                 fetch_metadata=lambda href: read_beginning(href, fetcher),
             )
-            had = {same_scene_key(scene) for scene in scenes} - {None}
-            scenes += [scene for scene in found.scenes if same_scene_key(scene) not in had]
+            had = defaultdict[object, list[Scene]](list)
+            for scene in scenes:
+                had[same_scene_key(scene)].append(scene)
+            scenes += [s for s in found.scenes if not any(_is_same(s, other) for other in had[same_scene_key(s)])]
             if results:
                 log.info("%s was asked for %d of %d points", name, len(asked), len(points))
             results.append(found)
@@ -230,17 +233,18 @@ def same_scene_key(scene: Scene) -> tuple[str, str, str] | None:
 
 def choose_same(scene: Scene, others: Sequence[Scene]) -> Scene | None:
     """The one of `others` that is `scene`, best the same processing, else the newest; it gets the time of `scene`."""
-    key = same_scene_key(scene)
-    same = [
-        other
-        for other in others
-        if key is not None and same_scene_key(other) == key and abs(other.datetime - scene.datetime) < SAME_SCENE
-    ]
+    same = [other for other in others if _is_same(scene, other)]
     if not same:
         return None
     rank = preference(same)
     best = min(range(len(same)), key=lambda n: (same[n].processing_baseline != scene.processing_baseline, int(rank[n])))
     return dataclasses.replace(same[best], datetime=scene.datetime)
+
+
+def _is_same(one: Scene, other: Scene) -> bool:
+    """Two granules of a tile and datatake, where its data are parted, are two scenes: they are seconds apart."""
+    key = same_scene_key(one)
+    return key is not None and same_scene_key(other) == key and abs(other.datetime - one.datetime) < SAME_SCENE
 
 
 def _of(settings: Settings, provider: ProviderName) -> Settings:

@@ -45,6 +45,13 @@ _PROPERTIES = (
     "earthsearch:boa_offset_applied",
     "sentinel:boa_offset_applied",
 )
+_NEVER_WITHOUT = (
+    ("datetime", "start_datetime"),
+    ("platform",),
+    ("eo:cloud_cover",),
+    ("mgrs:grid_square", "sentinel:grid_square", "s2:mgrs_tile", "grid:code", "s2:product_uri", "sentinel:product_id"),
+)
+"""Of the properties: one of each."""
 _ASSET = ("href", "proj:epsg", "proj:code", "proj:transform", "proj:shape", "raster:offset", "raster:bands", "bands")
 
 
@@ -62,12 +69,15 @@ def item_fields(profile: CollectionProfile) -> list[str]:
 def is_cut_short(item: Mapping[str, Any]) -> bool:
     """Whether a service that was asked for some fields has left out what no item is without.
 
-    That is a geometry, properties, an asset and, since the links that a relative href counts from are not asked for, whole
-    hrefs. Such an item has to be asked for again as a whole.
+    That is a geometry, properties with a time, a satellite, a cloud cover and a tile, an asset and, since the links that a
+    relative href counts from are not asked for, whole hrefs. Such an item has to be asked for again as a whole.
     """
-    assets = item.get("assets")
-    whole = isinstance(item.get("geometry"), Mapping) and isinstance(item.get("properties"), Mapping)
-    if not whole or not isinstance(assets, Mapping) or not assets:
+    assets, properties = item.get("assets"), item.get("properties")
+    if not isinstance(item.get("geometry"), Mapping) or not isinstance(properties, Mapping):
+        return True
+    if not all(any(properties.get(name) is not None for name in names) for names in _NEVER_WITHOUT):
+        return True
+    if not isinstance(assets, Mapping) or not assets:
         return True
     hrefs = [asset.get("href") if isinstance(asset, Mapping) else None for asset in assets.values()]
     return not all(isinstance(href, str) and _is_absolute(href) for href in hrefs)

@@ -21,7 +21,7 @@ import pandas as pd
 from pystac_client import Client
 
 from s2chips_core.config import Settings
-from s2chips_core.errors import InputError
+from s2chips_core.errors import ArchiveError, InputError, ReadError
 from s2chips_core.fetch import Fetcher
 from s2chips_core.overpasses.tile_grid import Area
 from s2chips_core.scenes.candidates import SHIP_SPEED_M_S
@@ -84,7 +84,7 @@ def search_scenes(
             `stac.allowed_hosts`.
 
     Raises:
-        ArchiveError: the service did not answer a search to its end.
+        ArchiveError: the service did not answer a search to its end, or did not give a file with a scene's sensing time.
         ConfigError: the provider has no such collection.
     """
     archive = _Archive(settings, stac_io, progress, _Cloud(most=cloud_cover_max, above=cloud_cover_above))
@@ -224,7 +224,11 @@ class _Archive:
         if any(scene.datetime_is != "tile" for scene in scenes):
             fetcher = Fetcher(self.settings.stac.allowed_hosts)
             with contextlib.closing(fetcher):
-                scenes, refused = resolve_sensing_times(scenes, fetch_metadata or fetcher.get)
+                try:
+                    scenes, refused = resolve_sensing_times(scenes, fetch_metadata or fetcher.get)
+                except ReadError as error:
+                    problem = f"the sensing time of a scene cannot be read: {error}"
+                    raise ArchiveError(self.provider.endpoint, problem) from error
             skipped += refused
         for refused_item in skipped:
             _log.warning("item %s is not used: %s", refused_item.item_id, refused_item.reason)

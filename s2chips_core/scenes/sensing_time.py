@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from s2chips_core.errors import InputError, ReadError
+from s2chips_core.errors import InputError, MissingAssetError
 from s2chips_core.fetch import Fetcher
 from s2chips_core.scenes.scene import Scene
 
@@ -75,7 +75,12 @@ def resolve_sensing_times(scenes: Iterable[Scene], fetch: Callable[[str], bytes]
         fetch: the bytes at an href, called on several threads; ReadError when they cannot be had.
 
     Returns:
-        The scenes whose time is known now (`datetime_is` is `tile`), in order, and the others with the reason.
+        The scenes whose time is known now (`datetime_is` is `tile`), in order, and the others with the reason: they have no
+        such file, or it tells no time.
+
+    Raises:
+        ReadError: a file is there and cannot be had. That is the service, and no fault of the scene: without the scene its
+            ships would be taken for ships that nobody saw.
     """
     scenes = list(scenes)
     if all(scene.datetime_is == "tile" for scene in scenes):
@@ -88,7 +93,7 @@ def resolve_sensing_times(scenes: Iterable[Scene], fetch: Callable[[str], bytes]
 def _resolved(scene: Scene, fetch: Callable[[str], bytes]) -> Scene | Refused:
     try:
         return scene if scene.datetime_is == "tile" else _with_own_time(scene, fetch)
-    except (ReadError, InputError) as error:
+    except (MissingAssetError, InputError) as error:
         reason = f"its item tells only when the datatake began, and the tile's own sensing time cannot be had: {error}"
         return Refused(item_id=scene.scene_id, reason=reason)
 

@@ -178,7 +178,9 @@ def call_a_chip_real(storage: LocalStorage) -> None:
         ),
         (without_first_row(layout.daily_labels(DAY)), {"daily_geojson:labels_match_chips"}, "with its target once: 1"),
         (forget_a_footprint, {"daily_geojson:equals_index_and_files"}, "not in the GeoJSON"),
+        # The other two do not read it.
         (drop_column(layout.tiles_index(), "mmsi"), {"tiles_index:schema"}, "mmsi"),
+        (drop_column(layout.tiles_index(), "chip_id"), OF_THE_INDEX, "chip_id"),
         (first_row_again(layout.tiles_index()), {"tiles_index:unique_ids"}, "repeated"),
         (without_first_row(layout.tiles_index()), {"tiles_index:equals_files"}, "in the parts, not in the index: 1"),
     ],

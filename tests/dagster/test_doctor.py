@@ -269,6 +269,7 @@ def test_missing_and_wrong_keys_of_cdse(
     found = look_at(archives, tmp_path, served, "cdse")
     assert (found["s3 keys"].verdict, found["pixels"].verdict) == ("ok", "failed")
     assert "403" in found["pixels"].sentence
+    assert "the keys" in found["pixels"].remedy
     assert "SOMEBODY" not in found["pixels"].sentence
 
 

@@ -59,7 +59,7 @@ def pixels_of(runs: Runs, path: str) -> np.ndarray:
         return pixels
 
 
-def assert_no_secret(folder: Path, *texts: str) -> None:
+def assert_no_secret(folder: Path, *texts: str, least_files: int = 20) -> None:
     """In no file of the folder, and no text, in no spelling."""
     secrets = ["stand-in-token", "X-Amz-Signature", "X-Amz-Credential", *KEYS.values()]
     spellings = {secret for plain in secrets for secret in (plain, urllib.parse.quote(plain, safe=""))}
@@ -70,7 +70,7 @@ def assert_no_secret(folder: Path, *texts: str) -> None:
             content = path.read_bytes()
             looked_at += 1
             assert not [one for one in spellings if one.encode() in content], path
-    assert looked_at > 20
+    assert looked_at > least_files
     for text in texts:
         assert not [one for one in spellings if one in text]
 
@@ -129,14 +129,25 @@ def test_tokens_and_signatures_that_end_in_the_middle_of_a_day_are_renewed(
     assert_no_secret(tmp_path)
 
 
-def test_wrong_keys_refuse_the_scene_and_show_nothing(
-    archives: Archives, make_runs: MakeRuns, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_wrong_keys_fail_the_day_and_show_nothing(
+    archives: Archives,
+    make_runs: MakeRuns,
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
+    """They do not leave its ships without a scene."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", wrong := "not-the-key-of-anybody")
-    runs = run(make_runs, archives, file, "cdse")
-    assert "chipped" not in set(outcomes_of(runs)["outcome"])
+    runs = make_runs(None, now=NOW, stac=archives.stac("cdse"))
+    assert runs.chip_file(file, {}) is None, "the run has failed"
+    said = "".join(capfd.readouterr())
+    assert "the sensing time of a scene cannot be read: s3://eodata/" in said
+    assert "MTD_TL.xml: the server answered 403" in said
+    assert not runs.storage.list("outcomes")
     assert archives.cdse.count("MTD_TL.xml", 403) <= 3
-    assert_no_secret(tmp_path)
+    assert_no_secret(tmp_path, said, least_files=5)
+    assert wrong not in said
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and wrong.encode() in path.read_bytes()]
 
 

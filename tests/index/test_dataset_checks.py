@@ -1,10 +1,12 @@
 """Checks of the whole dataset, against sets of everything."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,9 +15,10 @@ from hypothesis import strategies as st
 
 from s2chips_core import layout, tables
 from s2chips_core.index import dataset_checks
-from s2chips_core.index.commit import paths_of_all_journals
+from s2chips_core.index.chip_files import delete_artefacts
+from s2chips_core.index.commit import Journal, paths_of_all_journals
 from s2chips_core.index.dataset_checks import check_all_files, check_unique_index
-from s2chips_core.index.parts import join_parts, parts_of_scene_day, scene_days
+from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day, scene_days
 from s2chips_core.index.tiles import build_tiles_index
 from s2chips_core.storage import LocalStorage
 from tests.index.chips import DAY, commit_chips, index_of, scenes_of_days
@@ -134,3 +137,68 @@ def test_an_empty_dataset(storage: LocalStorage) -> None:
     assert check_all_files(storage).passed
     assert check_unique_index(storage).numbers == {"chips": 0, "repeated": 0}
     assert DAY not in scene_days(storage)
+
+
+class Changing(LocalStorage):
+    """A dataset that changes while somebody walks through its chips."""
+
+    def __init__(self, root: Path, change: Callable[[LocalStorage], object]) -> None:
+        super().__init__(root)
+        self.change = change
+
+    def walk(self, prefix: str) -> Iterator[str]:
+        """The change comes before the first and after the last file that is seen."""
+        keys = list(super().walk(prefix))
+        if prefix != layout.chips_folder():
+            yield from keys
+            return
+        self.change(LocalStorage(self.root))
+        yield from [key for key in keys if self.exists(key)][:5]
+        yield from super().walk(prefix)
+
+
+def test_days_are_committed_while_the_files_are_looked_at(storage: LocalStorage) -> None:
+    fill(storage)
+    first, *_, last = scenes_of_days(5)
+    new, started = index_of([20, 21], scene=last), index_of([30], scene=first, source_id="file-b")
+
+    def change(other: LocalStorage) -> None:
+        with other.lock(COMMIT_LOCK, timeout_s=0.0):
+            pass
+        # A day comes, one has another chip and loses those it had, and one is being made.
+        commit_chips(other, new)
+        again = index_of([40], scene=scenes_of_days(2)[1])
+        gone = next(iter(parts_of_scene_day(other, scene_day_of(again)).values()))["path"].to_pylist()
+        commit_chips(other, again)
+        for path in gone:
+            delete_artefacts(other, path)
+        writes = {path: scene_day_of(started) for path in started["path"]}
+        for path in writes:
+            other.put(path, b"")
+        other.put(layout.journal(DAY, "file-b"), Journal(writes=writes, drops={}).to_json())
+        build_tiles_index(other)
+
+    found = check_all_files(Changing(storage.root, change))
+    assert found.passed, found.description
+
+
+def test_what_is_wrong_is_found_whatever_changes_meanwhile(storage: LocalStorage) -> None:
+    fill(storage)
+    files = storage.list(layout.chips_folder())
+    storage.delete(files[0])
+    storage.put("chips/train/1/20251027/0123456789abcdef.tif", b"")
+    new = index_of([20], scene=scenes_of_days(5)[4])
+
+    def change(other: LocalStorage) -> None:
+        commit_chips(other, new)
+
+    found = check_all_files(Changing(storage.root, change))
+    told = {name: number for name, number in found.numbers.items() if number}
+    # The index has not been made since the new day was committed; the walk through it was over.
+    assert told == {"chips": 11, "files that are missing": 1, "chips that nobody claims": 1}
+    assert files[0] in found.description
+
+
+def scene_day_of(rows: pd.DataFrame) -> date:
+    found: date = rows["scene_datetime"].iloc[0].date()
+    return found

@@ -102,3 +102,20 @@ def unpacked(packed: dict[str, object]) -> shapely.Geometry:
         at += rings
     assert at == len(lines)
     return shapely.MultiPolygon([part for polygon in polygons for part in parts_of(polygon)])
+
+
+def test_the_work_is_that_of_the_land_near_the_chips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chips in many places of the world: thousands of islands are looked at as numbers, and few as polygons."""
+    asked = []
+    bounds = shapely.Polygon.bounds
+
+    def counting(polygon: shapely.Polygon) -> object:
+        asked.append(polygon)
+        return bounds.fget(polygon)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(shapely.Polygon, "bounds", property(counting))
+    lons, lats = np.meshgrid(np.arange(-175.0, 180.0, 25.0), np.arange(-50.0, 70.0, 20.0))
+    found = build_fine(lons.ravel(), lats.ravel())
+    assert found is not None
+    assert found["land"]["polygons"]
+    assert len(asked) <= 2 * lons.size

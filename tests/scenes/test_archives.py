@@ -12,10 +12,12 @@ from scipy import ndimage
 
 from s2chips_core.chips.chip import Chip, CutRequest
 from s2chips_core.chips.cutting import cut_scene
+from s2chips_core.config import Settings
 from s2chips_core.errors import ConfigError
 from s2chips_core.scenes.archives import check_archives, choose_same, find_elsewhere, open_fetcher, search_archives
 from s2chips_core.scenes.radiometry import to_reflectance
 from s2chips_core.scenes.scene import Scene
+from s2chips_core.scenes.search import SearchResult
 from tests.archive_fixtures import PROVIDERS, Archives
 from tests.scenes.samples import scene
 from tests.scenes.stand_ins import KEYS, PRODUCT, SENSED, TILE, World
@@ -138,6 +140,25 @@ def test_a_scene_that_an_earlier_archive_has_is_not_taken_twice(archives: Archiv
     )
     assert [one.provider for one in found.scenes] == ["earth_search"]
     assert archives.cdse.count("/search") == 1
+
+
+def test_the_other_part_of_a_tile_is_another_scene(archives: Archives, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As S2B_1CDH_20190104_0 and _1 of Earth Search: one tile and datatake, 3 s apart, 8 % of it in both."""
+    part, other = scene(), scene(scene_id="other", datetime=SENSED + timedelta(seconds=3))
+    has = {"earth_search": [part], "cdse": [dataclasses.replace(part, provider="cdse"), other]}
+
+    def search(points: pd.DataFrame, *, settings: Settings, **_: Any) -> SearchResult:
+        return SearchResult(scenes=has[settings.stac.providers[0]], requests=1, bytes=1, skipped=[])
+
+    monkeypatch.setattr("s2chips_core.scenes.archives.search_scenes", search)
+    found = search_archives(
+        points_of([(10.0, 58.0)]),
+        settings=archives.settings("earth_search", "cdse"),
+        now=NOW,
+        cloud_cover_max=30,
+        left=lambda scenes: np.ones(1, bool),
+    )
+    assert found.scenes == [part, other]
 
 
 def match_of(one: Scene, target: str, lon: float, lat: float) -> dict[str, Any]:

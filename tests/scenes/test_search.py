@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from s2chips_core.errors import ArchiveError, MissingAssetError
+from s2chips_core.errors import ArchiveError, MissingAssetError, ReadError
 from s2chips_core.sandbox.search import with_fields
 from s2chips_core.scenes.item_fields import item_fields
 from s2chips_core.scenes.providers import PROVIDERS
@@ -256,9 +256,15 @@ def test_items_with_the_datatakes_start_are_searched_earlier_and_resolved(shared
         assert found.scenes == []
         assert "HTTP 404" in found.skipped[0].reason
         # By default the metadata's host must be allowed: a scene is not used without its own time.
-        found = search(rig, where, None, stac={**narrow, "allowed_hosts": ["example.org"]})
-        assert found.scenes == []
-        assert "stac.allowed_hosts" in found.skipped[0].reason
+        with pytest.raises(ArchiveError, match=r"sensing time of a scene cannot be read: .*stac\.allowed_hosts"):
+            search(rig, where, None, stac={**narrow, "allowed_hosts": ["example.org"]})
+
+        def down(href: str) -> bytes:
+            raise ReadError(href, "the server answered 503")
+
+        # A service that is down has the scene all the same: its ships are not without one.
+        with pytest.raises(ArchiveError, match=r"sensing time of a scene cannot be read: .*503"):
+            search(rig, where, None, stac=narrow, fetch_metadata=down)
 
 
 L2A = PROVIDERS["earth_search"].collections["sentinel-2-l2a"]
@@ -280,10 +286,25 @@ def test_a_service_that_knows_fields_is_asked_for_what_is_read(rig: StacRig) -> 
 
 @pytest.mark.parametrize("kept", [(), ("geometry",), ("geometry", "assets"), ("properties", "assets")])
 def test_a_service_that_cuts_too_much_off_is_asked_for_whole_items(rig: StacRig, kept: tuple[str, ...]) -> None:
-    """As Earth Search does when only `exclude` is said: of the properties only the time is left."""
     whole = search(rig)
     rig.conforms_to.append(FIELDS)
     rig.cut = lambda tree, _: {key: tree[key] for key in ("id", "collection", *kept)}
+    assert search(rig).scenes == whole.scenes
+    assert ["fields" in body for body in rig.searches] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "kept", [(), ("datetime",), ("datetime", "eo:cloud_cover", "platform"), ("datetime", "s2:mgrs_tile")]
+)
+def test_a_service_that_cuts_properties_off_is_asked_for_whole_items(rig: StacRig, kept: tuple[str, ...]) -> None:
+    """As Earth Search does when only `exclude` is said: of the properties only the time is left."""
+    whole = search(rig)
+    assert len(whole.scenes) == 7
+    rig.conforms_to.append(FIELDS)
+    rig.cut = lambda tree, _: {
+        **tree,
+        "properties": {name: value for name, value in tree["properties"].items() if name in kept},
+    }
     assert search(rig).scenes == whole.scenes
     assert ["fields" in body for body in rig.searches] == [False, True, False]
 
