@@ -177,7 +177,7 @@ def _retry_after_s(response: http.client.HTTPResponse) -> float:
         return 0.0
     try:
         return min(urllib3.Retry().parse_retry_after(said), RETRY_AFTER_LONGEST_S)
-    except InvalidHeader:
+    except (InvalidHeader, ValueError, OverflowError):  # a date or number that is none, or that no calendar holds
         return 0.0
 
 
