@@ -35,8 +35,14 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 class AgainError(Exception):
     """This attempt failed in a way that another may not."""
 
-    def __init__(self, failure: Failure, problem: str, wait_s: float = 0.0) -> None:
-        self.failure, self.problem, self.wait_s = failure, problem, wait_s
+    def __init__(self, failure: Failure, problem: str, wait_s: float = 0.0, *, stale: bool = False) -> None:
+        """Args:
+        failure: how.
+        problem: the same for people.
+        wait_s: how long the host asked to be left alone, seconds.
+        stale: the host is not to blame, and a new connection may be tried at once.
+        """
+        self.failure, self.problem, self.wait_s, self.stale = failure, problem, wait_s, stale
         super().__init__(problem)
 
 
