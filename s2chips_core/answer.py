@@ -82,6 +82,8 @@ class Answer:
             raise AgainError(Failure.SIGNATURE, said)
         if status == http.HTTPStatus.PRECONDITION_FAILED and matched:
             raise ReadError(self._shown, f"was replaced while it was read: it no longer has the ETag {matched}")
+        if status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise ReadError(self._shown, f"{said}: the file ends before the bytes that were asked for")
         if 300 <= status < 400:
             raise ReadError(self._shown, f"{said}: redirects are not followed")
         raise ReadError(self._shown, said)
