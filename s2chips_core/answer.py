@@ -35,8 +35,14 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 class AgainError(Exception):
     """This attempt failed in a way that another may not."""
 
-    def __init__(self, failure: Failure, problem: str, wait_s: float = 0.0) -> None:
-        self.failure, self.problem, self.wait_s = failure, problem, wait_s
+    def __init__(self, failure: Failure, problem: str, wait_s: float = 0.0, *, stale: bool = False) -> None:
+        """Args:
+        failure: how.
+        problem: the same for people.
+        wait_s: how long the host asked to be left alone, seconds.
+        stale: the host is not to blame, and a new connection may be tried at once.
+        """
+        self.failure, self.problem, self.wait_s, self.stale = failure, problem, wait_s, stale
         super().__init__(problem)
 
 
@@ -76,6 +82,8 @@ class Answer:
             raise AgainError(Failure.SIGNATURE, said)
         if status == http.HTTPStatus.PRECONDITION_FAILED and matched:
             raise ReadError(self._shown, f"was replaced while it was read: it no longer has the ETag {matched}")
+        if status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise ReadError(self._shown, f"{said}: the file ends before the bytes that were asked for")
         if 300 <= status < 400:
             raise ReadError(self._shown, f"{said}: redirects are not followed")
         raise ReadError(self._shown, said)
@@ -177,7 +185,7 @@ def _retry_after_s(response: http.client.HTTPResponse) -> float:
         return 0.0
     try:
         return min(urllib3.Retry().parse_retry_after(said), RETRY_AFTER_LONGEST_S)
-    except InvalidHeader:
+    except (InvalidHeader, ValueError, OverflowError):  # a date or number that is none, or that no calendar holds
         return 0.0
 
 

@@ -6,12 +6,14 @@ may be asked, what is tried again (`fetch`). Why not urllib3's pool: docs/design
 
 import contextlib
 import http.client
+import io
 import socket
 import ssl
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from typing import Any, cast
 
 from urllib3.util.wait import wait_for_read, wait_for_write
 
@@ -21,10 +23,17 @@ LOOK_S = 0.25
 """How often a thread that waits for a host looks whether it was interrupted, seconds."""
 DRAIN_MOST_BYTES = 64 * 1024
 """A longer rest of a body is not read to keep its connection: a new one is cheaper."""
+LEAST_BYTES_S = 1000.0
+"""A server that sends less in a second, for as long as it may be silent, is given up: a block would take hours."""
+TLS_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 class InterruptedReadError(Exception):
     """`interrupt` was called. Not one of the project's errors: the caller makes one that names the href."""
+
+
+class StaleConnectionError(ConnectionError):
+    """A kept connection ended before there was an answer: the host had let go of it, which says nothing of the host."""
 
 
 class Connection:
@@ -33,6 +42,30 @@ class Connection:
     def __init__(self, address: Address, sock: socket.socket) -> None:
         self.address, self.sock = address, sock
         self.response: http.client.HTTPResponse | None = None
+        self.kept = False
+        """Whether it has carried an answer before."""
+
+
+class _Received(io.RawIOBase):
+    """What a server sends, as long as that does not come too slowly: a timeout of the socket starts anew at every byte."""
+
+    def __init__(self, sock: socket.socket, patience_s: float) -> None:
+        self._sock, self._patience_s = sock, patience_s
+        self._until_s = time.monotonic() + patience_s
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if time.monotonic() > self._until_s:
+            raise TimeoutError(f"less than {LEAST_BYTES_S:g} bytes a second for {self._patience_s:g} s")
+        size = self._sock.recv_into(buffer)
+        self._until_s += size / LEAST_BYTES_S
+        return size
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """What http.client asks a socket for."""
+        return io.BufferedReader(self)
 
 
 class Connections:
@@ -51,22 +84,31 @@ class Connections:
         self.interrupted = threading.Event()
         weakref.finalize(self, _close_all, self._idle)  # for those who forget to close
 
-    def ask(self, address: Address, head: bytes) -> Connection:
+    def ask(self, address: Address, head: bytes, *, fresh: bool = False) -> Connection:
         """Send a request; returns the connection with its `response`, whose head has been read.
+
+        Args:
+            address: whom to ask.
+            head: the request.
+            fresh: over a new connection, whatever has been kept.
 
         Raises:
             InterruptedReadError: see `interrupt`.
+            StaleConnectionError: there is no answer, and may well be one over a new connection.
             ssl.SSLError, OSError, http.client.HTTPException: there is no answer.
         """
-        connection = self._take(address)
+        connection = Connection(address, self._open(address)) if fresh else self._take(address)
         try:
             connection.sock.sendall(head)
             self._wait(wait_for_read, connection.sock, self._timeout_s)
-            connection.response = response = http.client.HTTPResponse(connection.sock, method="GET")
+            received = cast(socket.socket, _Received(connection.sock, self._timeout_s))
+            connection.response = response = http.client.HTTPResponse(received, method="GET")
             response.begin()
         except BaseException as error:
             self.drop(connection)
             self._raise_interrupted(error)
+            if connection.kept and isinstance(error, (ConnectionError, *TLS_ENDS)):
+                raise StaleConnectionError(f"a kept connection had ended ({type(error).__name__})") from error
             raise
         return connection
 
@@ -84,6 +126,7 @@ class Connections:
         with self._lock:
             keep = keep and not self.interrupted.is_set()
             if keep:
+                connection.kept = True
                 self._used.discard(connection.sock)
                 self._idle.setdefault(connection.address, []).append(connection)
         if not keep:

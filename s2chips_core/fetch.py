@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from s2chips_core.answer import AgainError, Answer
-from s2chips_core.connections import Connection, Connections, InterruptedReadError
+from s2chips_core.connections import TLS_ENDS, Connection, Connections, InterruptedReadError, StaleConnectionError
 from s2chips_core.errors import ReadError
 from s2chips_core.host_limit import Failure, HostLimit
 from s2chips_core.hrefs import Address, check_allowed, check_listed, host_of, target_of, without_query
@@ -34,7 +34,6 @@ BACKOFF_LONGEST_S = 20.0
 CONNECT_LONGEST_S = 10.0
 Body = bytes  # Fetcher.bytes, a counter, hides the name in there
 _BROKEN = frozenset({Failure.BROKEN, Failure.SHORT})
-_TLS_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 
 
@@ -205,7 +204,7 @@ class Fetcher:
             check_listed(href, self.allowed_hosts)
         for number in range(self._retries + 1):
             try:
-                return self._attempt(href, asked, read)
+                return self._attempt_at_once_again(href, asked, read)
             except AgainError as error:
                 if number == self._retries:
                     raise ReadError(without_query(href), f"{error.problem}, {number + 1} attempts") from error.__cause__
@@ -218,7 +217,18 @@ class Fetcher:
                 raise ReadError(without_query(href), "the read was interrupted") from error
         raise AssertionError("the loop above returns or raises")
 
-    def _attempt(self, href: str, asked: str, read: Callable[[Answer], Body]) -> Body:
+    def _attempt_at_once_again(self, href: str, asked: str, read: Callable[[Answer], Body]) -> Body:
+        """One request; a second one where the first went over a kept connection that the host had let go of."""
+        try:
+            return self._attempt(href, asked, read)
+        except AgainError as error:
+            if not error.stale:
+                raise
+        with self._lock:
+            self._repeated += 1
+        return self._attempt(href, asked, read, fresh=True)
+
+    def _attempt(self, href: str, asked: str, read: Callable[[Answer], Body], *, fresh: bool = False) -> Body:
         """One request, in its place in the limit of its host."""
         signed = self._signer.sign(href) if self._signer else href
         address, head = target_of(signed, self.allowed_hosts)
@@ -227,7 +237,7 @@ class Fetcher:
         failed: AgainError | None = None
         answered = False
         try:
-            body = self._ask(href, address, head, asked, read, signed=signed != href)
+            body = self._ask(href, address, head, asked, read, signed=signed != href, fresh=fresh)
             answered = True
         except AgainError as error:
             failed = error
@@ -238,7 +248,7 @@ class Fetcher:
         finally:
             with host.changed:
                 was_asked = host.limit.given_up is None
-                if failed is not None:
+                if failed is not None and not failed.stale:
                     host.limit.failed(started_in, failed.failure, failed.problem, failed.wait_s)
                 elif answered:
                     host.limit.succeeded(started_in)
@@ -289,6 +299,7 @@ class Fetcher:
         read: Callable[[Answer], Body],
         *,
         signed: bool,
+        fresh: bool,
     ) -> Body:
         etag = self._strong_etag(href) if asked else None
         head += f"{asked}If-Match: {etag}\r\n\r\n".encode("ascii") if etag else f"{asked}\r\n".encode("ascii")
@@ -296,7 +307,7 @@ class Fetcher:
             self._requests += 1
         connection: Connection | None = None
         try:
-            connection = self._connections.ask(address, head)
+            connection = self._connections.ask(address, head, fresh=fresh)
             response = connection.response
             assert response is not None
             answer = Answer(href, response, self._count_bytes)
@@ -306,12 +317,13 @@ class Fetcher:
             self._raise_when_interrupted(None)  # a body of unknown length ends where its socket was ended
             return body
         except (OSError, http.client.HTTPException) as error:
-            if isinstance(error, ssl.SSLError) and not isinstance(error, _TLS_ENDS) and connection is None:
+            if isinstance(error, ssl.SSLError) and not isinstance(error, TLS_ENDS) and connection is None:
                 raise ReadError(without_query(href), f"no trusted connection: {error}") from error
             self._raise_when_interrupted(error)
             failure = Failure.TIMEOUT if isinstance(error, TimeoutError) else Failure.BROKEN
             said = "no answer" if connection is None else "the body broke off"
-            raise AgainError(failure, f"{said} ({type(error).__name__})") from error
+            stale = isinstance(error, StaleConnectionError)
+            raise AgainError(failure, f"{said} ({type(error).__name__})", stale=stale) from error
         except AgainError as error:
             self._raise_when_interrupted(error)
             raise

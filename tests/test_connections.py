@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from s2chips_core.connections import DRAIN_MOST_BYTES, Connections, InterruptedReadError
+from s2chips_core.connections import DRAIN_MOST_BYTES, Connections, InterruptedReadError, StaleConnectionError
 from s2chips_core.errors import ReadError
 from s2chips_core.fetch import Fetcher
 from s2chips_core.hrefs import Address
@@ -71,11 +71,11 @@ def connections() -> Iterator[Connections]:
     connections.interrupt()
 
 
-def read(connections: Connections, address: Address) -> bytes:
+def read(connections: Connections, address: Address, length: int = 4) -> bytes:
     connection = connections.ask(address, HEAD)
     try:
         assert connection.response is not None
-        return connection.response.read(4)
+        return connection.response.read(length)
     finally:
         connections.give_back(connection)
 
@@ -117,6 +117,15 @@ def test_a_kept_connection_that_the_host_closed_is_noticed(script: Script, conne
     assert server.accepted == 2
 
 
+def test_a_kept_connection_that_ends_instead_of_an_answer_is_told_apart(script: Script, connections: Connections) -> None:
+    server = script(OK, b"", OK)
+    assert read(connections, server.address) == b"body"
+    with pytest.raises(StaleConnectionError):
+        read(connections, server.address)
+    connections.give_back(connections.ask(server.address, HEAD, fresh=True))
+    assert server.accepted == 2
+
+
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n"])
 def test_no_answer_is_an_error_and_the_connection_is_gone(script: Script, connections: Connections, answer: bytes) -> None:
     server = script(answer, OK)
@@ -132,6 +141,23 @@ def test_silence_is_a_timeout() -> None:
         with pytest.raises(TimeoutError):
             connections.ask(Address("http", "127.0.0.1", listener.getsockname()[1]), HEAD)
         connections.interrupt()
+
+
+@pytest.mark.parametrize("at_once", [b"", OK.partition(b"body")[0].replace(b": 4", b": 90")], ids=["head", "body"])
+def test_a_server_that_trickles_is_a_timeout(at_once: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def trickle() -> None:
+            with contextlib.suppress(OSError), listener.accept()[0] as stream:
+                stream.sendall(at_once)
+                for byte in OK.replace(b": 4", b": 90") + bytes(86):
+                    stream.sendall(bytes([byte]))
+                    time.sleep(0.03)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        connections = Connections(timeout_s=0.5, connect_s=5.0)
+        with pytest.raises(TimeoutError):
+            read(connections, Address("http", "127.0.0.1", listener.getsockname()[1]), 90)
 
 
 def test_what_waits_and_what_comes_later_is_interrupted(script: Script, connections: Connections) -> None:

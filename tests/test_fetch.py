@@ -121,7 +121,7 @@ def test_get_and_counters(server: RangeServer, fetcher: Fetcher) -> None:
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_range_behind_the_end(server: RangeServer, fetcher: Fetcher, ranges: bool) -> None:
     server.fault = lambda number, path: None if ranges else "ignore_range"
-    with pytest.raises(ReadError):
+    with pytest.raises(ReadError, match="the file ends before" if ranges else "lies behind its end"):
         fetcher.get_range(server.href("a.tif"), len(BODY), 1)
     assert len(server.asked) == 1
 
@@ -148,6 +148,28 @@ def test_retry_after_is_kept_to_and_bounded(server: RangeServer, fetcher: Fetche
     server.fault = lambda number, path: next(answers)
     fetcher.get_range(server.href("a.tif"), 0, 1)
     assert waits == pytest.approx([7.0, 60.0, 0.625])
+
+
+@pytest.mark.parametrize("said", ["Fri, 31 Dec 99999 23:59:59 GMT", "9" * 5000, "-3", "0.5", ""])
+def test_a_retry_after_that_is_no_time_is_not_kept_to(
+    server: RangeServer, fetcher: Fetcher, waits: list[float], said: str
+) -> None:
+    server.fault = lambda number, path: (503, {"Retry-After": said}) if number == 1 else None
+    assert fetcher.get_range(server.href("a.tif"), 0, 1) == BODY[:1]
+    assert waits == pytest.approx([0.1])
+
+
+def test_a_kept_connection_that_ends_is_no_fault_of_the_host(
+    server: RangeServer, fetcher: Fetcher, waits: list[float]
+) -> None:
+    """A host closes what was idle for long, which crosses the next request on its way; every second one does here."""
+    server.fault = lambda number, path: "reset" if number % 2 == 0 else None
+    for begin in range(0, 50_000, 1000):
+        assert fetcher.get_range(server.href("a.tif"), begin, 1000) == BODY[begin : begin + 1000]
+    assert waits == []
+    stats = fetcher.stats()
+    assert stats.requests == len(server.asked) == 50 + stats.retries
+    assert stats.broken == stats.retries == 49
 
 
 def test_gives_up_after_the_last_attempt(server: RangeServer, waits: list[float]) -> None:

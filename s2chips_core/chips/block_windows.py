@@ -154,7 +154,7 @@ class BlockWindows:
             for piece in run.pieces:
                 begin = piece.start - run.start
                 part = data if isinstance(data, ReadError) else data[begin : begin + piece.length]
-                self._engine.compute(self._decode, piece, part)
+                self._engine.compute_long(self._decode, piece, part)
 
         self._engine.fetch(self._asset.href, run.start, run.length, arrived)
 
@@ -181,7 +181,7 @@ class BlockWindows:
 
         def arrived(rest: bytes | ReadError) -> None:
             together = rest if isinstance(rest, ReadError) else data + rest
-            self._engine.compute(self._decode, Piece(piece.block, piece.start, whole, True), together)
+            self._engine.compute_long(self._decode, Piece(piece.block, piece.start, whole, True), together)
 
         self._engine.fetch(self._asset.href, piece.start + len(data), whole - len(data), arrived)
 

@@ -7,6 +7,7 @@ compute as there are cores and a request in flight costs a thread that sleeps, w
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
@@ -66,6 +67,8 @@ class Engine:
         self._network, self._processor, self._failed = network, processor, failed
         self._lock = threading.Lock()
         self._steps, self._closed = 0, False
+        self._long: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._short: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
 
     @property
     def idle(self) -> bool:
@@ -74,7 +77,17 @@ class Engine:
 
     def compute(self, step: Callable[..., None], *given: Any) -> None:
         """Run a step on a thread that computes."""
-        self._submit(self._processor, step, given)
+        self._short.append((step, given))
+        self._submit(self._processor, self._run_next, ())
+
+    def compute_long(self, step: Callable[..., None], *given: Any) -> None:
+        """Run a step on a thread that computes, when no other kind of step waits for one.
+
+        For what takes most of the time and asks for nothing: behind it in a queue, the steps that send the next requests
+        would let the network stand still.
+        """
+        self._long.append((step, given))
+        self._submit(self._processor, self._run_next, ())
 
     def transfer(self, step: Callable[..., None], *given: Any) -> None:
         """Run a step on a thread that may wait for the network."""
@@ -96,6 +109,14 @@ class Engine:
     def close(self) -> None:
         """Begin no other step."""
         self._closed = True
+
+    def _run_next(self) -> None:
+        # As often as there are steps; which of the threads takes which is of no meaning.
+        try:
+            step, given = self._short.popleft()
+        except IndexError:
+            step, given = self._long.popleft()
+        step(*given)
 
     def _submit(self, pool: Executor, step: Callable[..., None], given: tuple[Any, ...]) -> None:
         with self._lock:

@@ -169,7 +169,7 @@ def read_windows_gdal(asset: Asset, windows: Sequence[Window], fetcher: Fetcher)
             if problem:
                 raise ReadError(file.shown, problem)
             pixels = _read_in_order(dataset, windows)
-    except RasterioError as error:
+    except (RasterioError, UnicodeDecodeError) as error:  # rasterio takes GDAL's texts, such as the CRS's name, for UTF-8
         raise file.problem or ReadError(file.shown, f"GDAL cannot read it: {error}") from error
     if file.problem:
         raise file.problem

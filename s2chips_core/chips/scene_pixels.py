@@ -164,8 +164,11 @@ class ScenePixels:
         coarse = self._coarse(self._assets[band], ship, self._margin(band))
         if coarse is None:
             return to_reflectance(raw, boa_offset_dn, out)
-        fine = upsample(raw, coarse, ship.window.rows, ship.window.cols, self._method, boa_offset_dn)
-        found = np.nan_to_num(np.clip(fine / QUANTIFICATION, LEAST_VALID, 1.0), nan=0.0).astype(np.float32)
+        if self._method == "nearest":  # the same values, found for a quarter of the pixels
+            found = upsample_nearest(to_reflectance(raw, boa_offset_dn), coarse, ship.window.rows, ship.window.cols)
+        else:
+            fine = upsample(raw, coarse, ship.window.rows, ship.window.cols, self._method, boa_offset_dn)
+            found = np.nan_to_num(np.clip(fine / QUANTIFICATION, LEAST_VALID, 1.0), nan=0.0).astype(np.float32)
         if out is None:
             return found
         out[:] = found

@@ -1,5 +1,6 @@
 """Steps: each runs once, failures are told, nothing begins after the end."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -71,3 +72,19 @@ def test_after_the_end_nothing_begins(pool: ThreadPoolExecutor, failures: list[B
     pool.shutdown(wait=True)
     engine.transfer(ran.append, 2)  # and no error either: the work was given up
     assert (ran, failures, engine.idle) == ([], [], True)
+
+
+def test_short_steps_do_not_wait_for_long_ones(failures: list[BaseException]) -> None:
+    order: list[str] = []
+    begin = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        engine = engine_of(pool, failures, Fetcher(()))
+        engine.compute(begin.wait)
+        engine.compute_long(order.append, "long 1")
+        engine.compute(order.append, "short 1")
+        engine.compute_long(order.append, "long 2")
+        engine.compute(order.append, "short 2")
+        begin.set()
+    assert order == ["short 1", "short 2", "long 1", "long 2"]
+    assert engine.idle
+    assert failures == []

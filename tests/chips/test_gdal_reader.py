@@ -106,6 +106,20 @@ def test_what_is_neither_tiff_nor_jpeg_2000_never_reaches_gdal(server: RangeServ
         )
 
 
+def test_a_name_that_is_no_text_is_an_error_of_the_file(server: RangeServer) -> None:
+    whole = make_tiff(PIXELS[:64, :64], compress="lzw", tiled=False)
+    # A CRS of the user's own (32767 in place of 32632 as ProjectedCSTypeGeoKey) is known by its name alone.
+    own = whole.replace(b"\x00\x0c\x00\x00\x01\x00\x78\x7f", b"\x00\x0c\x00\x00\x01\x00\xff\x7f")
+    server.files["name.tif"] = own.replace(b"WGS 84 / UTM", b"WGS 84 / \xff\xa3M")
+    assert whole != own != server.files["name.tif"]
+    with pytest.raises(ReadError, match="GDAL cannot read it"):
+        read_windows_gdal(
+            asset_of(server.href("name.tif"), PIXELS[:64, :64]),
+            [Window(row_off=0, col_off=0, rows=1, cols=1)],
+            Fetcher((server.host,)),
+        )
+
+
 def test_more_than_one_band_is_refused(server: RangeServer) -> None:
     server.files["two.tif"] = make_tiff(PIXELS[:64, :64], count=2)
     with pytest.raises(ReadError, match="has 2 bands of uint16, expected 1"):

@@ -9,6 +9,7 @@ from rasterio.warp import Resampling, reproject
 
 from s2chips_core.chips.grid import Window, coarse_window
 from s2chips_core.chips.resample import MARGINS, upsample, upsample_nearest
+from s2chips_core.scenes.radiometry import to_reflectance
 
 METHODS = ["nearest", "bilinear", "cubic", "bicubic"]
 
@@ -86,3 +87,15 @@ def test_a_wrong_margin_is_refused() -> None:
     coarse = coarse_window(Window(row_off=0, col_off=0, rows=8, cols=8), 1)
     with pytest.raises(ValueError, match="expected a margin of 2"):
         upsample(np.ones((6, 6), "uint16"), coarse, 8, 8, "cubic")
+
+
+@pytest.mark.parametrize("offset_dn", [0, -1000])
+def test_the_nearest_pixel_has_the_same_reflectance_before_and_after(offset_dn: int) -> None:
+    """Every digital number, bit for bit: chips of `nearest` look it up before the pixels are multiplied."""
+    dn = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256)
+    coarse = coarse_window(Window(row_off=1, col_off=1, rows=510, cols=510), 0)
+    fine = upsample(dn, coarse, 510, 510, "nearest", offset_dn)
+    after = np.nan_to_num(np.clip(fine / 10_000, 0.0001, 1.0), nan=0.0).astype(np.float32)
+    before = upsample_nearest(to_reflectance(dn, offset_dn), coarse, 510, 510)
+    assert before.dtype == np.float32
+    np.testing.assert_array_equal(before.view("u4"), after.view("u4"))
