@@ -43,6 +43,7 @@ FIGURES = {
     "days/1000": {
         "chips": 100,
         "seconds": 4.0,
+        "steps_s": {"chips": 1.6, "daily_report": 2.0},
         "cpu_s": 2.0,
         "peak_mb": 400.0,
         "memory_mb": [[0.5, 200.0], [1.0, 220.0], [4.0, 221.0]],
@@ -60,6 +61,7 @@ def test_page_tells_figures_goals_and_what_was_skipped(tmp_path: Path) -> None:
     assert "| chips/s against rasterio, dense, 30 ms | 5 × | 6.0 × |" in text
     assert "| requests, dense | floor + 10 % | floor -7 % |" in text
     assert "3 wrong, 0 lost, 1.20 ×" in text
+    assert "| a day in Dagster, 100 chips written, asset `chips` | 50 chips/s | 62 chips/s; 25 with plan" in text
     assert "failed: broke" in text
     assert "- rasteret needs Python 3.12" in text
 
