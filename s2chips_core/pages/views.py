@@ -31,6 +31,8 @@ QUALITY = 82
 VERSION = "1"
 """Counts up when the same chip gives another sheet than before: then all are made anew."""
 
+SHEET_TYPE = np.dtype("<u4")
+"""Of what a sheet is drawn on."""
 _EDGE_PX = 8
 """Panels begin on the blocks of the JPEG, so that no picture bleeds into its neighbour."""
 _UNKNOWN = (92, 40, 92)
@@ -143,6 +145,11 @@ class Layout:
         """From one picture to the next."""
         return -(-self.side_px // _EDGE_PX) * _EDGE_PX
 
+    @property
+    def sheet_px(self) -> tuple[int, int]:
+        """Rows and columns of the sheet's pixels."""
+        return self.rows * self.pitch_px, COLUMNS * self.pitch_px
+
     def to_json(self) -> dict[str, Any]:
         """As the viewer takes it."""
         return {
@@ -153,17 +160,21 @@ class Layout:
         }
 
 
-def draw_sheet(layout: Layout, reflectance: npt.NDArray[np.float32], masks: Pixels | None) -> bytes:
+def draw_sheet(
+    layout: Layout, reflectance: npt.NDArray[np.float32], masks: Pixels | None, *, canvas: Picture | None = None
+) -> bytes:
     """All pictures of a chip as one JPEG.
 
     Args:
         layout: of its bands and masks.
         reflectance: (bands, rows, cols), 0 is no data.
         masks: (masks, rows, cols) where the layout has masks.
+        canvas: `layout.sheet_px` of any content, which is drawn on; memory of its own where there is none.
     """
     side, pitch = layout.side_px, layout.pitch_px
     # Four bytes a pixel, which Pillow reads where they are: one table lookup a pixel gives its colour whole.
-    sheet = np.full((layout.rows * pitch, COLUMNS * pitch), NODATA, "<u4")
+    sheet = np.empty(layout.sheet_px, SHEET_TYPE) if canvas is None else canvas
+    sheet.fill(NODATA)
     bands = {band: Band.of(to_numbers(layer)) for band, layer in zip(layout.bands, reflectance, strict=True)}
     by_name = dict(zip(layout.masks, masks, strict=True)) if masks is not None else {}
     for place, panel in enumerate(layout.panels):
