@@ -23,7 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from s2chips_core.chips.gate import ndwi
-from s2chips_core.chips.quicklook import NODATA_GREY, RGB_BANDS
+from s2chips_core.chips.quicklook import RGB_BANDS
 from s2chips_core.pages.stretch import NODATA, STEPS, Band, Numbers, Picture, composite, grey, pack, to_numbers
 
 COLUMNS = 4
