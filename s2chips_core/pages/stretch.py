@@ -67,14 +67,19 @@ class Band:
         return Band(numbers=numbers, counts=counts, shares=share_table(counts), gaps=gaps)
 
 
-def to_numbers(reflectance: npt.NDArray[np.float32]) -> Numbers:
-    """Reflectance as whole numbers of 1e-4, 0 to 10,000; 0 is no data, and nothing that has data becomes 0."""
+def to_numbers(reflectance: npt.NDArray[np.float32], *, out: Numbers | None = None) -> Numbers:
+    """Reflectance as whole numbers of 1e-4, 0 to 10,000; 0 is no data, and nothing that has data becomes 0.
+
+    They are put into `out` where it is given.
+    """
     scaled = reflectance * np.float32(STEPS)
     np.rint(scaled, out=scaled)
     np.minimum(scaled, np.float32(STEPS), out=scaled)
     if not scaled.min() >= 1:
         np.fmax(scaled, reflectance != 0, out=scaled)
-    return scaled.astype(np.intp)
+    numbers = np.empty(scaled.shape, np.intp) if out is None else out
+    numbers[...] = scaled
+    return numbers
 
 
 def share_table(counts: Counts) -> Shares:

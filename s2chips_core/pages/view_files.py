@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import date
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import rasterio.errors
 from rasterio.io import MemoryFile
@@ -28,7 +26,7 @@ from s2chips_core import layout
 from s2chips_core.errors import StorageError
 from s2chips_core.index.parts import COMMIT_LOCK, chips_of_scene_day
 from s2chips_core.pages.limits import Limits
-from s2chips_core.pages.views import SHEET_TYPE, VERSION, Layout, draw_sheet
+from s2chips_core.pages.views import VERSION, Desk, Layout, draw_sheet
 from s2chips_core.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -170,7 +168,7 @@ def _make(
         known = note.sheets.get(chip["chip_id"])
         if known is None or known[0] != made_from or key not in there:
             waiting.append((chip, key, made_from))
-    desk = _Desk()
+    desk = Desk()
     with _cancelling(WORKERS) as pool:
         drawing = {
             pool.submit(_draw_one, chip, key, storage, _threshold(chip, limits), desk): (chip["chip_id"], made_from)
@@ -199,30 +197,16 @@ def _remove(scene_day: date, note: _Note, there: set[str], storage: Storage) -> 
     return len(gone)
 
 
-class _Desk(threading.local):
-    """Memory of a thread that is used for one chip after the other: a system that hands out megabytes clears them first."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[tuple[tuple[int, ...], str], npt.NDArray[Any]] = {}
-
-    def array(self, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
-        """Of any content; the same one for the same shape and type."""
-        if (shape, dtype) not in self._arrays:
-            self._arrays[shape, dtype] = np.empty(shape, dtype)
-        return self._arrays[shape, dtype]
-
-
-def _draw_one(chip: _Row, key: str, storage: Storage, threshold: float | None, desk: _Desk) -> Layout:
+def _draw_one(chip: _Row, key: str, storage: Storage, threshold: float | None, desk: Desk) -> Layout:
     bands, reflectance = _read_raster(storage, chip["path"], desk)
     masks_key = layout.chip_artefacts(chip["path"], ("_masks.tif",))[0]
     mask_bands, masks = _read_raster(storage, masks_key, desk) if storage.exists(masks_key) else ((), None)
     drawn = Layout(bands=bands, masks=mask_bands, side_px=reflectance.shape[1], ndwi_water_thresh=threshold)
-    canvas = desk.array(drawn.sheet_px, SHEET_TYPE.str)
-    storage.put(key, draw_sheet(drawn, reflectance, masks, canvas=canvas))
+    storage.put(key, draw_sheet(drawn, reflectance, masks, desk=desk))
     return drawn
 
 
-def _read_raster(storage: Storage, key: str, desk: _Desk) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
+def _read_raster(storage: Storage, key: str, desk: Desk) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
     """Names of the bands, and pixels (bands, rows, cols), on the desk until the next raster of this kind."""
     try:
         with MemoryFile(storage.get(key)) as memory, memory.open(driver="GTiff") as dataset:

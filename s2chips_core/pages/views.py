@@ -15,6 +15,7 @@ import functools
 import hashlib
 import io
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,8 +32,6 @@ QUALITY = 82
 VERSION = "1"
 """Counts up when the same chip gives another sheet than before: then all are made anew."""
 
-SHEET_TYPE = np.dtype("<u4")
-"""Of what a sheet is drawn on."""
 _EDGE_PX = 8
 """Panels begin on the blocks of the JPEG, so that no picture bleeds into its neighbour."""
 _UNKNOWN = (92, 40, 92)
@@ -145,11 +144,6 @@ class Layout:
         """From one picture to the next."""
         return -(-self.side_px // _EDGE_PX) * _EDGE_PX
 
-    @property
-    def sheet_px(self) -> tuple[int, int]:
-        """Rows and columns of the sheet's pixels."""
-        return self.rows * self.pitch_px, COLUMNS * self.pitch_px
-
     def to_json(self) -> dict[str, Any]:
         """As the viewer takes it."""
         return {
@@ -160,8 +154,21 @@ class Layout:
         }
 
 
+class Desk(threading.local):
+    """Memory of a thread that is used for one chip after the other: a system that hands out megabytes clears them first."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[tuple[int, ...], str], npt.NDArray[Any]] = {}
+
+    def array(self, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
+        """Of any content; the same one for the same shape and type."""
+        if (shape, dtype) not in self._arrays:
+            self._arrays[shape, dtype] = np.empty(shape, dtype)
+        return self._arrays[shape, dtype]
+
+
 def draw_sheet(
-    layout: Layout, reflectance: npt.NDArray[np.float32], masks: Pixels | None, *, canvas: Picture | None = None
+    layout: Layout, reflectance: npt.NDArray[np.float32], masks: Pixels | None, *, desk: Desk | None = None
 ) -> bytes:
     """All pictures of a chip as one JPEG.
 
@@ -169,13 +176,18 @@ def draw_sheet(
         layout: of its bands and masks.
         reflectance: (bands, rows, cols), 0 is no data.
         masks: (masks, rows, cols) where the layout has masks.
-        canvas: `layout.sheet_px` of any content, which is drawn on; memory of its own where there is none.
+        desk: where it is drawn; memory of its own where there is none.
     """
     side, pitch = layout.side_px, layout.pitch_px
     # Four bytes a pixel, which Pillow reads where they are: one table lookup a pixel gives its colour whole.
-    sheet = np.empty(layout.sheet_px, SHEET_TYPE) if canvas is None else canvas
+    desk = desk or Desk()
+    sheet = desk.array((layout.rows * pitch, COLUMNS * pitch), "<u4")
     sheet.fill(NODATA)
-    bands = {band: Band.of(to_numbers(layer)) for band, layer in zip(layout.bands, reflectance, strict=True)}
+    numbers = desk.array(reflectance.shape, "intp")
+    bands = {
+        band: Band.of(to_numbers(layer, out=out))
+        for band, layer, out in zip(layout.bands, reflectance, numbers, strict=True)
+    }
     by_name = dict(zip(layout.masks, masks, strict=True)) if masks is not None else {}
     for place, panel in enumerate(layout.panels):
         top, left = place // COLUMNS * pitch, place % COLUMNS * pitch

@@ -10,7 +10,7 @@ from PIL import Image
 
 from s2chips_core.chips.chip import MASK_BANDS
 from s2chips_core.chips.gate import ndwi
-from s2chips_core.pages.views import COLUMNS, SCL_CLASSES, Layout, colour_ndwi, colour_scl, draw_sheet
+from s2chips_core.pages.views import COLUMNS, SCL_CLASSES, Desk, Layout, colour_ndwi, colour_scl, draw_sheet
 from tests.pages.sample_day import colours, sea_chip
 
 SIX = ("B02", "B03", "B04", "B08", "B11", "B12")
@@ -119,3 +119,12 @@ def test_a_chip_without_any_data_is_a_grey_sheet() -> None:
     layout = layout_of(masks=())
     shown = pictures(layout, draw_sheet(layout, np.zeros((6, 256, 256), np.float32), None))
     assert all((picture == 40).all() for picture in shown.values())
+
+
+def test_a_desk_keeps_nothing_of_the_chip_before() -> None:
+    desk = Desk()
+    for seed, size_px, masks in [(4, 256, True), (5, 256, True), (6, 100, False), (7, 256, True), (8, 100, False)]:
+        chip = sea_chip(seed, bands=SIX, size_px=size_px, masks=masks)
+        layout = layout_of(side_px=size_px, masks=MASK_BANDS if masks else ())
+        alone = draw_sheet(layout, chip.reflectance, chip.masks)
+        assert draw_sheet(layout, chip.reflectance, chip.masks, desk=desk) == alone
