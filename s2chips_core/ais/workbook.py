@@ -84,7 +84,7 @@ def _plain(values: "pd.Series[Any]") -> list[Any]:
 
 
 def _serials(times: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Days of UTC since Excel's epoch, to the microsecond; Excel counts a 29 February 1900 (ECMA-376, 18.17.4.1).
+    """Days of UTC since Excel's epoch, to the microsecond; Excel counts a 29 February 1900 (ECMA-376, 18.17.4).
 
     Of a whole column at once: one by one they took a fifth of the time of a workbook.
     """
