@@ -5,6 +5,7 @@ the time that openpyxl takes.
 """
 
 import datetime
+import functools
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,8 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _CREATED = datetime.datetime(1980, 1, 1)  # noqa: DTZ001 - so that the same table gives the same bytes; Excel has no zones
+_EPOCH = pd.Timestamp("1899-12-31")
+_DAYS_BEFORE_LEAP = 59
 _AT_ONCE = 10_000
 _OPTIONS = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
 
@@ -74,21 +77,38 @@ def _rows(table: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
 
 
 def _plain(values: "pd.Series[Any]") -> list[Any]:
-    """One value for each row, None for a null."""
+    """One value for each row, None for a null; times as Excel's numbers."""
     if isinstance(values.dtype, pd.DatetimeTZDtype):
-        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
+        values = _serials(values)
     return values.astype(object).where(values.notna(), None).tolist()
 
 
+def _serials(times: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Days of UTC since Excel's epoch, to the microsecond; Excel counts a 29 February 1900 (ECMA-376, 18.17.4).
+
+    Of a whole column at once: one by one they took a fifth of the time of a workbook.
+    """
+    since = (times.dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[us]") - _EPOCH).dt
+    days = since.days + (since.seconds + since.microseconds / 1e6) / 86_400
+    serials: pd.Series[Any] = days.where(~(days > _DAYS_BEFORE_LEAP), days + 1)
+    return serials
+
+
 def _writer(page: Any, values: "pd.Series[Any]", time: Any, quoted: Any) -> Callable[[int, int, Any], object]:
+    write_number, write_string = page.write_number, page.write_string
     if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return lambda row, column, value: page.write_datetime(row, column, value, time)
+        return lambda row, column, value: write_number(row, column, value, time)
     if pd.api.types.is_numeric_dtype(values.dtype):
-        write: Callable[[int, int, Any], object] = page.write_number
-        return write
+        numbers: Callable[[int, int, Any], object] = write_number
+        return numbers
 
     def write_text(row: int, column: int, value: object) -> None:
-        text = _NO_XML.sub("", str(value))[:MAX_CHARACTERS]
-        page.write_string(row, column, text, quoted if text.startswith(FORMULA_STARTS) else None)
+        text = _clean(str(value))
+        write_string(row, column, text, quoted if text.startswith(FORMULA_STARTS) else None)
 
     return write_text
+
+
+@functools.lru_cache(maxsize=1_000)
+def _clean(text: str) -> str:
+    return _NO_XML.sub("", text)[:MAX_CHARACTERS]

@@ -127,7 +127,7 @@ def build_report(
         scripts=SCRIPTS,
         data={
             "items": items,
-            "layouts": {view.layout.name: view.layout.to_json() for view in views.values()},
+            "layouts": {one.name: one.to_json() for one in dict.fromkeys(view.layout for view in views.values())},
             "labels": {outcome: note.label for outcome, note in facts.OUTCOME_NOTES.items()},
         }
         if targets

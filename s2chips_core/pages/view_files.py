@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import date
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import rasterio.errors
 from rasterio.io import MemoryFile
@@ -26,13 +26,13 @@ from s2chips_core import layout
 from s2chips_core.errors import StorageError
 from s2chips_core.index.parts import COMMIT_LOCK, chips_of_scene_day
 from s2chips_core.pages.limits import Limits
-from s2chips_core.pages.views import VERSION, Layout, draw_sheet
+from s2chips_core.pages.views import VERSION, Desk, Layout, draw_sheet
 from s2chips_core.storage import Storage
 
 logger = logging.getLogger(__name__)
 
-WORKERS = 4
-"""Decoding, drawing and encoding let go of the interpreter; more threads than these gained nothing on two cores."""
+WORKERS = os.cpu_count() or 1
+"""Decoding, drawing and encoding let go of the interpreter; more threads than cores only wait for it."""
 _TELL_EVERY = 50
 
 _Row = Mapping[str, Any]
@@ -168,9 +168,10 @@ def _make(
         known = note.sheets.get(chip["chip_id"])
         if known is None or known[0] != made_from or key not in there:
             waiting.append((chip, key, made_from))
+    desk = Desk()
     with _cancelling(WORKERS) as pool:
         drawing = {
-            pool.submit(_draw_one, chip, key, storage, _threshold(chip, limits)): (chip["chip_id"], made_from)
+            pool.submit(_draw_one, chip, key, storage, _threshold(chip, limits), desk): (chip["chip_id"], made_from)
             for chip, key, made_from in waiting
         }
         for number, done in enumerate(as_completed(drawing), 1):
@@ -196,20 +197,21 @@ def _remove(scene_day: date, note: _Note, there: set[str], storage: Storage) -> 
     return len(gone)
 
 
-def _draw_one(chip: _Row, key: str, storage: Storage, threshold: float | None) -> Layout:
-    bands, reflectance = _read_raster(storage, chip["path"])
+def _draw_one(chip: _Row, key: str, storage: Storage, threshold: float | None, desk: Desk) -> Layout:
+    bands, reflectance = _read_raster(storage, chip["path"], desk)
     masks_key = layout.chip_artefacts(chip["path"], ("_masks.tif",))[0]
-    mask_bands, masks = _read_raster(storage, masks_key) if storage.exists(masks_key) else ((), None)
+    mask_bands, masks = _read_raster(storage, masks_key, desk) if storage.exists(masks_key) else ((), None)
     drawn = Layout(bands=bands, masks=mask_bands, side_px=reflectance.shape[1], ndwi_water_thresh=threshold)
-    storage.put(key, draw_sheet(drawn, reflectance, masks))
+    storage.put(key, draw_sheet(drawn, reflectance, masks, desk=desk))
     return drawn
 
 
-def _read_raster(storage: Storage, key: str) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
-    """Names of the bands, and pixels (bands, rows, cols)."""
+def _read_raster(storage: Storage, key: str, desk: Desk) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
+    """Names of the bands, and pixels (bands, rows, cols), on the desk until the next raster of this kind."""
     try:
-        with MemoryFile(storage.get(key)) as memory, memory.open() as dataset:
-            return tuple(str(name) for name in dataset.descriptions), np.asarray(dataset.read())
+        with MemoryFile(storage.get(key)) as memory, memory.open(driver="GTiff") as dataset:
+            names = tuple(str(name) for name in dataset.descriptions)
+            return names, dataset.read(out=desk.array((dataset.count, *dataset.shape), dataset.dtypes[0]))
     except rasterio.errors.RasterioError as error:
         raise StorageError(key, f"cannot be read as GeoTIFF: {error}") from error
 

@@ -15,6 +15,7 @@ import functools
 import hashlib
 import io
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,8 +24,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from s2chips_core.chips.gate import ndwi
-from s2chips_core.chips.quicklook import NODATA_GREY, RGB_BANDS
-from s2chips_core.pages.stretch import STEPS, Numbers, Shares, composite, grey, share_table, to_numbers
+from s2chips_core.chips.quicklook import RGB_BANDS
+from s2chips_core.pages.stretch import NODATA, STEPS, Band, Numbers, Picture, composite, grey, pack, to_numbers
 
 COLUMNS = 4
 QUALITY = 82
@@ -153,74 +154,100 @@ class Layout:
         }
 
 
-def draw_sheet(layout: Layout, reflectance: npt.NDArray[np.float32], masks: Pixels | None) -> bytes:
+class Desk(threading.local):
+    """Memory of a thread that is used for one chip after the other: a system that hands out megabytes clears them first."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[tuple[int, ...], str], npt.NDArray[Any]] = {}
+
+    def array(self, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
+        """Of any content; the same one for the same shape and type."""
+        if (shape, dtype) not in self._arrays:
+            self._arrays[shape, dtype] = np.empty(shape, dtype)
+        return self._arrays[shape, dtype]
+
+
+def draw_sheet(
+    layout: Layout, reflectance: npt.NDArray[np.float32], masks: Pixels | None, *, desk: Desk | None = None
+) -> bytes:
     """All pictures of a chip as one JPEG.
 
     Args:
         layout: of its bands and masks.
         reflectance: (bands, rows, cols), 0 is no data.
         masks: (masks, rows, cols) where the layout has masks.
+        desk: where it is drawn; memory of its own where there is none.
     """
     side, pitch = layout.side_px, layout.pitch_px
-    sheet = np.full((layout.rows * pitch, COLUMNS * pitch, 3), NODATA_GREY, np.uint8)
-    numbers = dict(zip(layout.bands, to_numbers(reflectance), strict=True))
-    tables = {band: share_table(values) for band, values in numbers.items()}
+    # Four bytes a pixel, which Pillow reads where they are: one table lookup a pixel gives its colour whole.
+    desk = desk or Desk()
+    sheet = desk.array((layout.rows * pitch, COLUMNS * pitch), "<u4")
+    sheet.fill(NODATA)
+    numbers = desk.array(reflectance.shape, "intp")
+    bands = {
+        band: Band.of(to_numbers(layer, out=out))
+        for band, layer, out in zip(layout.bands, reflectance, numbers, strict=True)
+    }
     by_name = dict(zip(layout.masks, masks, strict=True)) if masks is not None else {}
     for place, panel in enumerate(layout.panels):
         top, left = place // COLUMNS * pitch, place % COLUMNS * pitch
-        picture = _draw(panel.name, layout.ndwi_water_thresh, numbers, tables, by_name)
-        sheet[top : top + side, left : left + side] = picture if picture.ndim == 3 else picture[..., np.newaxis]
+        sheet[top : top + side, left : left + side] = _draw(panel.name, layout.ndwi_water_thresh, bands, by_name)
     sink = io.BytesIO()
-    Image.fromarray(sheet).save(sink, "JPEG", quality=QUALITY, subsampling="4:4:4")
+    image = Image.frombuffer("RGBX", (sheet.shape[1], sheet.shape[0]), sheet, "raw", "RGBX", 0, 1)
+    image.save(sink, "JPEG", quality=QUALITY, subsampling="4:4:4")
     return sink.getvalue()
 
 
-def _draw(
-    name: str,
-    threshold: float | None,
-    numbers: Mapping[str, Numbers],
-    tables: Mapping[str, Shares],
-    masks: Mapping[str, Pixels],
-) -> Pixels:
-    """One picture, (rows, cols, 3) or grey (rows, cols)."""
+def _draw(name: str, threshold: float | None, bands: Mapping[str, Band], masks: Mapping[str, Pixels]) -> Picture:
+    """One picture, (rows, cols)."""
     if name in _SHOWN:
         red, green, blue = _SHOWN[name]
-        return composite((numbers[red], numbers[green], numbers[blue]), (tables[red], tables[green], tables[blue]))
+        return composite(bands[red], bands[green], bands[blue])
     if name == "ndwi":
-        return colour_ndwi(numbers["B03"], numbers["B08"], threshold or 0.0)
+        return colour_ndwi(bands["B03"].numbers, bands["B08"].numbers, threshold or 0.0)
     if name == "scl":
         return colour_scl(masks["scl"])
     if name in masks:
-        return _mask_table(name)[masks[name]]
-    return grey(numbers[name.upper()], tables[name.upper()])
+        return _mask_table(name).take(masks[name])
+    return grey(bands[name.upper()])
 
 
-def colour_ndwi(green: Numbers, nir: Numbers, threshold: float) -> Pixels:
-    """NDWI as brown up to the threshold and blue above, (rows, cols, 3); dark grey where a band has no data.
+def colour_ndwi(green: Numbers, nir: Numbers, threshold: float) -> Picture:
+    """NDWI as brown up to the threshold and blue above, (rows, cols); dark grey where a band has no data.
 
     Args:
         green, nir: B03 and B08 as whole numbers of 1e-4, (rows, cols), 0 is no data.
         threshold: NDWI above this is water.
     """
     values = ndwi(green.astype(np.float32) / np.float32(STEPS), nir.astype(np.float32) / np.float32(STEPS))
+    water = values > threshold
     # A table for either side, 256 steps from -1 to 1: less than the eye can tell apart.
-    steps = np.clip((values + 1.0) * 128.0, 0, 255).astype(np.uint8)
-    picture: Pixels = _ndwi_table(threshold)[np.where(values > threshold, 256, 0) + steps]
-    picture[(green == 0) | (nir == 0)] = NODATA_GREY
+    values += 1.0
+    values *= 128.0
+    np.minimum(values, 255.0, out=values)
+    steps = values.astype(np.intp)
+    steps += water * np.intp(256)
+    picture = _ndwi_table(threshold).take(steps)
+    if not (green.all() and nir.all()):
+        picture[(green == 0) | (nir == 0)] = NODATA
     return picture
 
 
-def colour_scl(classes: Pixels) -> Pixels:
-    """Scene classification in ESA's colours, (rows, cols, 3); purple where it is not known."""
-    table = np.full((256, 3), _UNKNOWN, np.uint8)
+def colour_scl(classes: Pixels) -> Picture:
+    """Scene classification in ESA's colours, (rows, cols); purple where it is not known."""
+    return _scl_table().take(classes)
+
+
+@functools.cache
+def _scl_table() -> Picture:
+    table = np.full(256, pack(_UNKNOWN))
     for number, _, colour in SCL_CLASSES:
-        table[number] = colour
-    coloured: Pixels = table[classes]
-    return coloured
+        table[number] = pack(colour)
+    return table
 
 
 @functools.lru_cache(maxsize=8)
-def _ndwi_table(threshold: float) -> Pixels:
+def _ndwi_table(threshold: float) -> Picture:
     """Colours of 256 steps from -1 to 1: first for what is no water, then for what is."""
     values = (np.arange(256) + 0.5) / 128.0 - 1.0
     (_, low), (_, pale_low), (_, pale_high), (_, high) = _NDWI_RAMP
@@ -233,7 +260,7 @@ def _ndwi_table(threshold: float) -> Pixels:
         )
         for channel in range(3)
     ]
-    return (np.stack(channels, axis=-1) + 0.5).astype(np.uint8)
+    return pack(np.stack(channels, axis=-1) + 0.5)
 
 
 def _ndwi_panel(threshold: float | None) -> Panel:
@@ -274,9 +301,9 @@ def _mask_panel(name: str) -> Panel:
 
 
 @functools.lru_cache(maxsize=8)
-def _mask_table(name: str) -> Pixels:
-    table = np.full((256, 3), _UNKNOWN, np.uint8)
-    table[0], table[1] = _NO, _MASK_COLOURS[name]
+def _mask_table(name: str) -> Picture:
+    table = np.full(256, pack(_UNKNOWN))
+    table[0], table[1] = pack(_NO), pack(_MASK_COLOURS[name])
     return table
 
 

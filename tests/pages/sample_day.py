@@ -271,3 +271,8 @@ def _fingerprint(scene: Scene, lat: float, lon: float) -> str:
 
 def _frame(rows: list[dict[str, Any]], schema: Any) -> pd.DataFrame:
     return tables.to_frame(tables.conform(pd.DataFrame(rows), schema, "sample")) if rows else tables.empty(schema)
+
+
+def colours(picture: np.ndarray) -> np.ndarray:
+    """Red, green and blue, (rows, cols, 3), of a picture as `stretch.pack` has it."""
+    return np.stack([picture >> shift & 255 for shift in (0, 8, 16)], axis=-1).astype(np.uint8)

@@ -98,11 +98,11 @@ def test_what_was_drawn_before_a_failure_is_known_afterwards(storage: LocalStora
     drawn = view_files.draw_sheet
     left = [3]
 
-    def fails(*args: Any) -> bytes:
+    def fails(*args: Any, **more: Any) -> bytes:
         left[0] -= 1
         if left[0] < 0:
             raise StorageError("disk", "is full")
-        return drawn(*args)
+        return drawn(*args, **more)
 
     monkeypatch.setattr(view_files, "draw_sheet", fails)
     with pytest.raises(StorageError, match="is full"):

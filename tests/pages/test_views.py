@@ -10,8 +10,8 @@ from PIL import Image
 
 from s2chips_core.chips.chip import MASK_BANDS
 from s2chips_core.chips.gate import ndwi
-from s2chips_core.pages.views import COLUMNS, SCL_CLASSES, Layout, colour_ndwi, colour_scl, draw_sheet
-from tests.pages.sample_day import sea_chip
+from s2chips_core.pages.views import COLUMNS, SCL_CLASSES, Desk, Layout, colour_ndwi, colour_scl, draw_sheet
+from tests.pages.sample_day import colours, sea_chip
 
 SIX = ("B02", "B03", "B04", "B08", "B11", "B12")
 
@@ -92,9 +92,9 @@ def test_layouts_are_json_and_have_names_of_their_own() -> None:
 @pytest.mark.parametrize("threshold", [-1.0, -0.5, 0.0, 0.05, 0.3, 1.0])
 def test_ndwi_changes_its_colour_exactly_at_the_threshold(threshold: float) -> None:
     random = np.random.default_rng(1)
-    green, nir = random.integers(1, 10_001, (2, 200, 200)).astype(np.uint16)
+    green, nir = random.integers(1, 10_001, (2, 200, 200)).astype(np.intp)
     green[0, 0] = 0
-    picture = colour_ndwi(green, nir, threshold).astype(int)
+    picture = colours(colour_ndwi(green, nir, threshold)).astype(int)
     blue = picture[..., 2] > picture[..., 0]
     water = ndwi((green / 10_000).astype(np.float32), (nir / 10_000).astype(np.float32)) > threshold
     np.testing.assert_array_equal(blue.ravel()[1:], water.ravel()[1:])
@@ -103,7 +103,7 @@ def test_ndwi_changes_its_colour_exactly_at_the_threshold(threshold: float) -> N
 
 def test_scl_has_a_colour_for_each_class() -> None:
     assert [number for number, _, _ in SCL_CLASSES] == list(range(12))
-    coloured = colour_scl(np.array([[*range(12), 12, 255]], np.uint8))[0]
+    coloured = colours(colour_scl(np.array([[*range(12), 12, 255]], np.uint8)))[0]
     assert len({tuple(colour) for colour in coloured[:13].tolist()}) == 13
     assert coloured[12].tolist() == coloured[13].tolist()
     assert coloured[6].tolist() == [0, 0, 255]
@@ -119,3 +119,12 @@ def test_a_chip_without_any_data_is_a_grey_sheet() -> None:
     layout = layout_of(masks=())
     shown = pictures(layout, draw_sheet(layout, np.zeros((6, 256, 256), np.float32), None))
     assert all((picture == 40).all() for picture in shown.values())
+
+
+def test_a_desk_keeps_nothing_of_the_chip_before() -> None:
+    desk = Desk()
+    for seed, size_px, masks in [(4, 256, True), (5, 256, True), (6, 100, False), (7, 256, True), (8, 100, False)]:
+        chip = sea_chip(seed, bands=SIX, size_px=size_px, masks=masks)
+        layout = layout_of(side_px=size_px, masks=MASK_BANDS if masks else ())
+        alone = draw_sheet(layout, chip.reflectance, chip.masks)
+        assert draw_sheet(layout, chip.reflectance, chip.masks, desk=desk) == alone
