@@ -107,8 +107,12 @@ class _Server:
         server.close()
 
     def _asked(self, done: "asyncio.Future[None]") -> None:
-        asked = self.pipe.recv()
+        try:
+            asked = self.pipe.recv()
+        except EOFError:  # whoever measures is gone
+            asked = "stop"
         if asked == "stop":
+            asyncio.get_running_loop().remove_reader(self.pipe.fileno())
             done.set_result(None)
         elif asked == "counts":
             self.pipe.send(Served(requests=self.requests, bytes=self.bytes, faults=self.failed))

@@ -10,9 +10,10 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from s2chips_core.chips.block_cuts import Block, Cut, Piece, Run, select_cuts, select_runs
-from s2chips_core.chips.cog import BlockEndsError, Header, Pixels, decode_block, prefix_bytes
+from s2chips_core.chips.cog import BlockEndsError, Header, Pixels, inflate_rows, prefix_bytes, unpredict
 from s2chips_core.chips.engine import Countdown, Engine
 from s2chips_core.chips.grid import Window
 from s2chips_core.errors import ReadError
@@ -166,7 +167,7 @@ class BlockWindows:
             self._settle(held, self._error(f"ends at byte {piece.start + len(data)}, inside a block"))
         else:
             try:
-                self._settle(held, decode_block(self._header, data, held.rows, held.cols))
+                self._settle(held, self._pixels_of(held, inflate_rows(self._header, data, held.rows[1])))
             except BlockEndsError as error:
                 if piece.whole:
                     self._settle(held, self._error(f"block {piece.block}: {error}"))
@@ -174,6 +175,20 @@ class BlockWindows:
                     self._top_up(piece, data)
             except ValueError as error:
                 self._settle(held, self._error(f"block {piece.block}: {error}"))
+
+    def _pixels_of(self, held: _Held, raw: npt.NDArray[np.uint8]) -> Pixels:
+        """What all windows take of a block that has been inflated; what lies between them is undefined where that is less."""
+        with self._lock:
+            cuts = list(held.cuts.values())
+        (top, bottom), (left, right) = held.rows, held.cols
+        area_px = sum((c.rows[1] - c.rows[0]) * (c.cols[1] - c.cols[0]) for c in cuts)
+        if area_px >= (bottom - top) * (right - left):  # they overlap
+            return unpredict(self._header, raw, held.rows, held.cols)
+        pixels: Pixels = np.empty((bottom - top, right - left), self._native)
+        for cut in cuts:
+            part = unpredict(self._header, raw, cut.rows, cut.cols)
+            pixels[cut.rows[0] - top : cut.rows[1] - top, cut.cols[0] - left : cut.cols[1] - left] = part
+        return pixels
 
     def _top_up(self, piece: Piece, data: bytes) -> None:
         """The beginning did not hold all rows: fetch the rest of the block."""
