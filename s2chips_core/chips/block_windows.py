@@ -177,7 +177,7 @@ class BlockWindows:
                 self._settle(held, self._error(f"block {piece.block}: {error}"))
 
     def _pixels_of(self, held: _Held, raw: npt.NDArray[np.uint8]) -> Pixels:
-        """What all windows take of a block that has been inflated; what lies between them is undefined where that is less."""
+        """What all windows take of an inflated block; what lies between them is undefined where that is less work."""
         with self._lock:
             cuts = list(held.cuts.values())
         (top, bottom), (left, right) = held.rows, held.cols
