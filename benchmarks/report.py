@@ -98,7 +98,7 @@ def _readers(figures: Figures, pictures: Mapping[str, str]) -> list[str]:
         "",
         *(_image(pictures, "readers", "Chips per second of each reader by link, dense ships")),
     ]
-    for name, about in (("dense", "ships in clusters on six scenes"), ("sparse", "four ships on each of eighteen scenes")):
+    for name, about in (("dense", "ships in clusters on six scenes"), ("sparse", "ships, four on each of eighteen scenes")):
         conditions = _conditions(figures, name)
         if not conditions:
             continue
