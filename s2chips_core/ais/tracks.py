@@ -151,9 +151,9 @@ def _doomed(tracks: Tracks) -> Bools:
     fits[inner] = ~is_jump(tracks, start[inner] - 1, stop[inner])
     beside = np.maximum(before_size, after_size)
     weak = (inner & fits & (before_size + after_size > size)) | ((has_before ^ has_after) & (beside > size) & (beside >= 2))
-    # Of weak runs side by side only every other one goes at a time: what is left is looked at again.
+    # Of weak runs of a ship side by side only every other one goes at a time: what is left is looked at again.
     number = np.arange(len(start))
-    streak_start = np.maximum.accumulate(np.where(weak & ~np.append(False, weak[:-1]), number, 0))
+    streak_start = np.maximum.accumulate(np.where(weak & ~(has_before & np.append(False, weak[:-1])), number, 0))
     goes = weak & ((number - streak_start) % 2 == 0)
     doomed[:] = np.repeat(goes, size)
     return doomed

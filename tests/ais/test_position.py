@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyproj
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from s2chips_core.ais.position import as_reported_sigma_m, positions_at
@@ -241,6 +241,7 @@ def test_each_query_is_answered_for_its_own_ship_whatever_the_order() -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10**6))
+@example(18686)
 def test_many_queries_at_once_are_as_each_one_alone(seed: int) -> None:
     """Whatever the fixes: still and fast ships, silent ones, jumps, repeats, and times beyond all of them."""
     rng = np.random.default_rng(seed)

@@ -223,9 +223,12 @@ def test_what_was_heard_until_a_run_is_stopped_is_kept(
     rig.plan(mine)
     stopped_at: list[float] = []
 
+    def heard_some() -> bool:
+        return served.counters.messages > 30
+
     def stop_when_it_hears() -> None:
         until = time.monotonic() + 30
-        while time.monotonic() < until and not rig.storage.list(layout.capture_journals()):
+        while time.monotonic() < until and not (heard_some() and rig.storage.list(layout.capture_journals())):
             time.sleep(0.05)
         time.sleep(1.0)
         stopped_at.append(time.monotonic())
