@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
+from isal import igzip_lib
 
 from s2chips_core.chips.tiff_directory import Header, NeedMore, Unsupported, parse_header
 
@@ -97,11 +97,12 @@ def inflate_rows(header: Header, data: bytes | bytearray | memoryview, rows: int
         raise ValueError(f"{rows} rows are wanted of a block of {header.block_rows}")
     row_bytes = header.block_cols * header.dtype.itemsize
     wanted, all_rows = rows * row_bytes, rows == header.block_rows
-    inflate = isal_zlib.decompressobj()
+    # Of isal's ways the one that makes its buffer once and as large as it will be, not by doubling it.
+    inflate = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
     try:
         # Room for one byte more lets a stream of which all is wanted come to its end, where its checksum is compared.
         raw = inflate.decompress(data, wanted + all_rows)
-    except isal_zlib.error as error:  # type: ignore[misc]  # isal's stub calls its class an instance
+    except igzip_lib.error as error:
         raise ValueError(f"no deflate stream ({error})") from error
     if len(raw) > wanted:
         raise ValueError(f"the deflate stream goes on after {wanted} bytes, the size of the block")

@@ -5,6 +5,7 @@ Here: placing ships on the scene's grid and bringing every asset's own grid (10 
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -146,7 +147,9 @@ class ScenePixels:
         return self.digital_numbers(ship, "SCL").astype(np.uint8)
 
     def has_data(self, ship: Ship, band: str) -> npt.NDArray[np.bool_]:
-        """(rows, cols) on the 10 m grid: where DN is not 0."""
+        """(rows, cols) on the 10 m grid: where DN is not 0. Not to be changed: many ships have the same."""
+        if self.raw(ship, band).all():  # as nearly always
+            return _everywhere(ship.window.rows, ship.window.cols)
         data: npt.NDArray[np.bool_] = self.digital_numbers(ship, band) != 0
         return data
 
@@ -204,6 +207,13 @@ class ScenePixels:
     def _coarse(self, asset: Asset, ship: Ship, margin: int) -> CoarseWindow | None:
         """The chip on the asset's grid when that is the 20 m one."""
         return coarse_window(self._own_window(asset, ship), margin) if asset.gsd_m == 20 else None
+
+
+@functools.lru_cache(maxsize=4)
+def _everywhere(rows: int, cols: int) -> npt.NDArray[np.bool_]:
+    data = np.ones((rows, cols), np.bool_)
+    data.setflags(write=False)
+    return data
 
 
 _NOWHERE = Window(row_off=-(1 << 40), col_off=-(1 << 40), rows=1, cols=1)
