@@ -4,7 +4,7 @@
 
 Prints one line of JSON. Here: what a reader is given (`Work`), where it puts its chips (`Sink`), and the truth: the same
 windows read by rasterio from the files on disk. Time runs from after the imports to the last float32 chip in memory. A chip
-is compared by a sum that no single pixel can leave as it is; one that differs is kept and counted pixel by pixel.
+is compared by a checksum; one that differs is kept and counted pixel by pixel.
 """
 
 import importlib
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from isal import isal_zlib
 from rasterio.windows import Window
 
 from benchmarks.floor import local, rows_of
@@ -34,7 +35,6 @@ from s2chips_core.scenes.scene import Scene
 READING_MOST_S = 300.0
 NO_TRUTH = Path("none")
 """In place of a file: chips are counted and not compared."""
-_WEIGHTS = np.random.default_rng(0).integers(0, 1 << 63, len(BANDS) * CHIP_PX * CHIP_PX // 2, np.uint64) | np.uint64(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class Work:
 
 
 def fingerprint(chip: np.ndarray) -> int:
-    """A weighted sum modulo 2^64 with odd weights: changing any one pair of pixels changes it."""
-    return int(np.dot(np.ascontiguousarray(chip).reshape(-1).view(np.uint64), _WEIGHTS))
+    """CRC-32 of the pixels, which no pixel can leave as it is alone; as quick as it can be, because it is timed too."""
+    return isal_zlib.crc32(np.ascontiguousarray(chip).reshape(-1).view(np.uint8))
 
 
 @dataclass(slots=True)

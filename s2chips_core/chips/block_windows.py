@@ -27,14 +27,15 @@ PART_LEAST_SAVED_BYTES = 32 * 1024
 class _Held:
     """A block that windows need."""
 
-    __slots__ = ("asked", "cols", "cuts", "pixels", "reserved", "rows", "waiting")
+    __slots__ = ("asked", "cols", "cuts", "parts", "reserved", "rows", "waiting")
 
     def __init__(self) -> None:
         self.cuts: dict[int, Cut] = {}
         """By window; those that have been dropped are gone."""
-        self.pixels: Pixels | ReadError | None = None
+        self.parts: dict[int, Pixels] | ReadError | None = None
+        """The same cuts as pixels."""
         self.rows = self.cols = (0, 0)
-        """What of the block is in `pixels`."""
+        """What of the block holds them all."""
         self.asked = False
         self.reserved = 0
         """Bytes that the account holds for it."""
@@ -90,7 +91,7 @@ class BlockWindows:
         pieces = []
         with self._lock:
             missing = {cut.block for number in numbers for cut in self._cuts[number]}
-            missing = {block for block in missing if self._blocks[block].pixels is None}
+            missing = {block for block in missing if self._blocks[block].parts is None}
             arrived = Countdown(len(missing) + 1, then)
             for block in missing:
                 held = self._blocks[block]
@@ -106,9 +107,9 @@ class BlockWindows:
     def problem(self, number: int) -> ReadError | None:
         """Why a window that has been read has no pixels; none when it has."""
         for cut in self._cuts[number]:
-            pixels = self._blocks[cut.block].pixels
-            if isinstance(pixels, ReadError):
-                return pixels
+            parts = self._blocks[cut.block].parts
+            if isinstance(parts, ReadError):
+                return parts
         return None
 
     def pixels(self, number: int) -> Pixels:
@@ -116,10 +117,9 @@ class BlockWindows:
         window, cuts = self._windows[number], self._cuts[number]
         whole: Pixels | None = None
         for cut in cuts:
-            held = self._blocks[cut.block]
-            assert isinstance(held.pixels, np.ndarray), "it has not been read, or has a problem"
-            (top, _), (left, _) = held.rows, held.cols
-            part = held.pixels[cut.rows[0] - top : cut.rows[1] - top, cut.cols[0] - left : cut.cols[1] - left]
+            parts = self._blocks[cut.block].parts
+            assert isinstance(parts, dict), "it has not been read, or has a problem"
+            part = parts[number]
             if part.shape == (window.rows, window.cols):
                 return part
             whole = np.zeros((window.rows, window.cols), self._native) if whole is None else whole
@@ -132,9 +132,13 @@ class BlockWindows:
         with self._lock:
             for cut in self._cuts[number]:
                 held = self._blocks[cut.block]
-                if held.cuts.pop(number, None) and not held.cuts and (held.pixels is not None or not held.asked):
+                if held.cuts.pop(number, None) is None:
+                    continue
+                if isinstance(held.parts, dict):
+                    held.parts.pop(number, None)
+                if not held.cuts and (held.parts is not None or not held.asked):
                     freed += held.reserved
-                    held.reserved, held.pixels = 0, None
+                    held.reserved, held.parts = 0, None
         self._engine.memory.release(freed)
 
     def _cost(self, block: Block, held: _Held) -> int:
@@ -167,7 +171,7 @@ class BlockWindows:
             self._settle(held, self._error(f"ends at byte {piece.start + len(data)}, inside a block"))
         else:
             try:
-                self._settle(held, self._pixels_of(held, inflate_rows(self._header, data, held.rows[1])))
+                self._settle(held, self._parts_of(held, inflate_rows(self._header, data, held.rows[1])))
             except BlockEndsError as error:
                 if piece.whole:
                     self._settle(held, self._error(f"block {piece.block}: {error}"))
@@ -176,19 +180,19 @@ class BlockWindows:
             except ValueError as error:
                 self._settle(held, self._error(f"block {piece.block}: {error}"))
 
-    def _pixels_of(self, held: _Held, raw: npt.NDArray[np.uint8]) -> Pixels:
-        """What all windows take of an inflated block; what lies between them is undefined where that is less work."""
+    def _parts_of(self, held: _Held, raw: npt.NDArray[np.uint8]) -> dict[int, Pixels]:
+        """What each window takes of an inflated block."""
         with self._lock:
-            cuts = list(held.cuts.values())
+            cuts = dict(held.cuts)
         (top, bottom), (left, right) = held.rows, held.cols
-        area_px = sum((c.rows[1] - c.rows[0]) * (c.cols[1] - c.cols[0]) for c in cuts)
-        if area_px >= (bottom - top) * (right - left):  # they overlap
-            return unpredict(self._header, raw, held.rows, held.cols)
-        pixels: Pixels = np.empty((bottom - top, right - left), self._native)
-        for cut in cuts:
-            part = unpredict(self._header, raw, cut.rows, cut.cols)
-            pixels[cut.rows[0] - top : cut.rows[1] - top, cut.cols[0] - left : cut.cols[1] - left] = part
-        return pixels
+        area_px = sum((c.rows[1] - c.rows[0]) * (c.cols[1] - c.cols[0]) for c in cuts.values())
+        if area_px < (bottom - top) * (right - left):  # they lie apart
+            return {number: unpredict(self._header, raw, cut.rows, cut.cols) for number, cut in cuts.items()}
+        pixels = unpredict(self._header, raw, held.rows, held.cols)
+        return {
+            number: pixels[cut.rows[0] - top : cut.rows[1] - top, cut.cols[0] - left : cut.cols[1] - left]
+            for number, cut in cuts.items()
+        }
 
     def _top_up(self, piece: Piece, data: bytes) -> None:
         """The beginning did not hold all rows: fetch the rest of the block."""
@@ -200,11 +204,12 @@ class BlockWindows:
 
         self._engine.fetch(self._asset.href, piece.start + len(data), whole - len(data), arrived)
 
-    def _settle(self, held: _Held, pixels: Pixels | ReadError) -> None:
+    def _settle(self, held: _Held, parts: dict[int, Pixels] | ReadError) -> None:
         with self._lock:
-            left = 0 if isinstance(pixels, ReadError) or not held.cuts else self._decoded_bytes(held.rows, held.cols)
+            left = 0 if isinstance(parts, ReadError) or not held.cuts else self._decoded_bytes(held.rows, held.cols)
             freed, held.reserved = held.reserved - left, left
-            held.pixels = pixels
+            # A window may have been dropped meanwhile.
+            held.parts = parts if isinstance(parts, ReadError) else {n: parts[n] for n in held.cuts}
             waiting, held.waiting = held.waiting, []
         self._engine.memory.release(freed)
         for arrived in waiting:

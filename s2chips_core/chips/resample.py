@@ -24,17 +24,29 @@ _CUBIC = (-0.0703125, 0.8671875, 0.2265625, -0.0234375)
 Floats = npt.NDArray[np.float64]
 
 
-def upsample_nearest(values: npt.NDArray[Any], coarse: CoarseWindow, rows: int, cols: int) -> npt.NDArray[Any]:
+def upsample_nearest(
+    values: npt.NDArray[Any], coarse: CoarseWindow, rows: int, cols: int, out: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
     """Each 10 m pixel takes the value of the 20 m pixel that covers it.
 
     Args:
         values: (coarse.window.rows, coarse.window.cols), any type.
         coarse: where `values` lies.
         rows, cols: of the 10 m window.
+        out: where to put it, (rows, cols).
     """
     m = coarse.margin
     inner = values[m : values.shape[0] - m, m : values.shape[1] - m]
-    return _cut(inner.repeat(2, axis=0).repeat(2, axis=1), coarse, rows, cols)
+    if out is None:
+        out = np.empty((rows, cols), values.dtype)
+    for row_half in (0, 1):
+        for col_half in (0, 1):
+            # The first 10 m pixel of the window that lies in this half of its 20 m pixel, and that one.
+            row, col = (row_half - coarse.row_phase) % 2, (col_half - coarse.col_phase) % 2
+            half = out[row::2, col::2]
+            top, left = (row + coarse.row_phase) // 2, (col + coarse.col_phase) // 2
+            half[:] = inner[top : top + half.shape[0], left : left + half.shape[1]]
+    return out
 
 
 def upsample(

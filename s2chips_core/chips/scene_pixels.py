@@ -168,10 +168,9 @@ class ScenePixels:
         if coarse is None:
             return to_reflectance(raw, boa_offset_dn, out)
         if self._method == "nearest":  # the same values, found for a quarter of the pixels
-            found = upsample_nearest(to_reflectance(raw, boa_offset_dn), coarse, ship.window.rows, ship.window.cols)
-        else:
-            fine = upsample(raw, coarse, ship.window.rows, ship.window.cols, self._method, boa_offset_dn)
-            found = np.nan_to_num(np.clip(fine / QUANTIFICATION, LEAST_VALID, 1.0), nan=0.0).astype(np.float32)
+            return upsample_nearest(to_reflectance(raw, boa_offset_dn), coarse, ship.window.rows, ship.window.cols, out)
+        fine = upsample(raw, coarse, ship.window.rows, ship.window.cols, self._method, boa_offset_dn)
+        found = np.nan_to_num(np.clip(fine / QUANTIFICATION, LEAST_VALID, 1.0), nan=0.0).astype(np.float32)
         if out is None:
             return found
         out[:] = found
