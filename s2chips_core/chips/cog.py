@@ -102,7 +102,7 @@ def inflate_rows(header: Header, data: bytes | bytearray | memoryview, rows: int
     try:
         # Room for one byte more lets a stream of which all is wanted come to its end, where its checksum is compared.
         raw = inflate.decompress(data, wanted + all_rows)
-    except igzip_lib.error as error:
+    except igzip_lib.error as error:  # type: ignore[misc]  # isal's stub calls its class an instance
         raise ValueError(f"no deflate stream ({error})") from error
     if len(raw) > wanted:
         raise ValueError(f"the deflate stream goes on after {wanted} bytes, the size of the block")
