@@ -251,7 +251,7 @@ def test_each_archive_of_the_list_is_looked_at(
     for name in ("earth_search", "planetary_computer", "cdse"):
         assert found[f"archive {name}"].verdict == "ok", found[f"archive {name}"]
         assert found[f"pixels {name}"].verdict == "ok", found[f"pixels {name}"]
-    assert found["s3 keys"].sentence == "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set"
+    assert found["s3 keys"].sentence == "CDSE_ACCESS_KEY_ID and CDSE_SECRET_ACCESS_KEY are set"
     assert archives.planetary_computer.count("/token/") == 1
     told = "".join(one.sentence + one.remedy for one in found.values())
     assert not any(secret in told for secret in (*KEYS.values(), "stand-in-token", "X-Amz"))
@@ -260,12 +260,12 @@ def test_each_archive_of_the_list_is_looked_at(
 def test_missing_and_wrong_keys_of_cdse(
     archives: Archives, served: Served, tmp_path: Path, near_the_scene: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("CDSE_ACCESS_KEY_ID")
     found = look_at(archives, tmp_path, served, "cdse")
-    assert (found["s3 keys"].verdict, "AWS_ACCESS_KEY_ID not set" in found["s3 keys"].sentence) == ("failed", True)
+    assert (found["s3 keys"].verdict, "CDSE_ACCESS_KEY_ID not set" in found["s3 keys"].sentence) == ("failed", True)
     assert (found["archive"].verdict, found["pixels"].verdict) == ("ok", "failed")
-    assert "needs S3 keys: AWS_ACCESS_KEY_ID not in the environment" in found["pixels"].sentence
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "SOMEBODY")
+    assert "needs S3 keys: CDSE_ACCESS_KEY_ID not in the environment" in found["pixels"].sentence
+    monkeypatch.setenv("CDSE_ACCESS_KEY_ID", "SOMEBODY")
     found = look_at(archives, tmp_path, served, "cdse")
     assert (found["s3 keys"].verdict, found["pixels"].verdict) == ("ok", "failed")
     assert "403" in found["pixels"].sentence
