@@ -473,3 +473,8 @@ class Compute(Section):
         le=1 << 20,
         description="Megabytes that pixels may take on their way: in flight, decoded, and chips that are not written yet.",
     )
+    dask_scheduler: str | None = Field(
+        None,
+        pattern=r"^(tcp|tls)://[\w.-]+:\d+$",
+        description="Dask cluster that reads the pixels, tcp://host:port or tls://host:port; none: this machine.",
+    )
