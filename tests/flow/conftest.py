@@ -34,7 +34,7 @@ def make_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRuns:
         tree = yaml.safe_load((REPOSITORY / "config" / template).read_text())
         if served is not None:
             sections.setdefault("stac", {}).update(endpoint=served.stac_url, allowed_hosts=[served.host])
-        sections.setdefault("storage", {}).update(dataset_root=str(tmp_path / name))
+        sections.setdefault("storage", {}).setdefault("dataset_root", str(tmp_path / name))
         for section, values in sections.items():
             tree[section] = {**tree.get(section, {}), **values}
         config = tmp_path / f"{name}.yaml"
