@@ -21,7 +21,6 @@ from filelock import FileLock, Timeout
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
-    NotFoundError,
     PermissionDeniedError,
     PreconditionError,
     UnauthenticatedError,
@@ -124,7 +123,7 @@ class S3Storage:
         with self._told(key, "cannot be looked for"):
             try:
                 obstore.head(self._store, _path(key))
-            except NotFoundError:
+            except FileNotFoundError:
                 return False
         return True
 
@@ -193,7 +192,7 @@ class S3Storage:
     def forget_lock(self, name: str) -> None:
         """Remove the lock's object."""
         if self._locks == "conditional":
-            with contextlib.suppress(BaseError):  # where it cannot be removed it does no harm
+            with contextlib.suppress(BaseError, FileNotFoundError):  # where it cannot be removed it does no harm
                 obstore.delete(self._store, f".locks/{name}.lock")
         else:
             with contextlib.suppress(OSError):
@@ -214,7 +213,7 @@ class S3Storage:
             yield path
 
     def _delete(self, key: str, paths: Sequence[str]) -> None:
-        with self._writing(key), self._told(key, "cannot be removed"), contextlib.suppress(NotFoundError):
+        with self._writing(key), self._told(key, "cannot be removed"), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._store, paths)
 
     def _metas(self, prefix: str) -> Iterator[Any]:
@@ -226,7 +225,7 @@ class S3Storage:
     def _told(self, key: str, problem: str) -> Iterator[None]:
         try:
             yield
-        except BaseError as error:
+        except (BaseError, FileNotFoundError) as error:
             raise StorageError(key, f"{problem} in s3://{self._bucket}: {_reason(error)}") from None
 
     def _check_conditions(self) -> None:
@@ -281,7 +280,7 @@ class _LockObject:
         with self._storage._told(self._key, "cannot be read"):
             try:
                 result = obstore.get(self._storage._store, self._key)
-            except NotFoundError:
+            except FileNotFoundError:
                 return None
             return bytes(result.bytes()), str(result.meta["e_tag"])
 
@@ -291,7 +290,7 @@ class _LockObject:
         with self._storage._told(self._key, "cannot be written"):
             try:
                 return str(obstore.put(self._storage._store, self._key, data, mode=mode)["e_tag"])
-            except (AlreadyExistsError, PreconditionError, NotFoundError):
+            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
                 return None
 
 
@@ -343,9 +342,9 @@ def _is_hidden(path: str) -> bool:
     return any(part.startswith(".") for part in path.split("/"))
 
 
-def _reason(error: BaseError) -> str:
+def _reason(error: Exception) -> str:
     """What went wrong, without what the service sent: that may name keys."""
-    if isinstance(error, NotFoundError):
+    if isinstance(error, FileNotFoundError):
         return "No such object or bucket"
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
         return f"Access denied (look at {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}, or the machine's role)"
