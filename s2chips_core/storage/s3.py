@@ -8,6 +8,7 @@ Parts of uploads that were killed are never listed; a lifecycle rule of the buck
 import contextlib
 import hashlib
 import io
+import logging
 import tempfile
 import threading
 import uuid
@@ -21,7 +22,6 @@ from filelock import FileLock, Timeout
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
-    NotFoundError,
     PermissionDeniedError,
     PreconditionError,
     UnauthenticatedError,
@@ -31,6 +31,8 @@ from obstore.store import S3Store
 from s2chips_core.errors import LockedError, StorageError
 from s2chips_core.storage.base import key_parts
 from s2chips_core.storage.lease import Lease, hold
+
+log = logging.getLogger(__name__)
 
 ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 _FROM_ENVIRONMENT = {
@@ -44,6 +46,8 @@ REQUEST_MOST_S = 25
 _RETRIES, _RETRY_MOST = 5, timedelta(seconds=20)
 _READ_BYTES = 1 << 20
 _DELETE_MOST = 1000
+_NO_RANGES = "non-partial response"
+"""What object_store says of a service that answers a range with the whole object."""
 
 Locks = Literal["conditional", "this_machine"]
 
@@ -70,7 +74,7 @@ class S3Storage:
         locks: kept in the bucket by conditional writes, or on this machine only: then no other may write this dataset.
         """
         self._bucket, self._prefix, self._locks = bucket, prefix, locks
-        config: dict[str, Any] = {"region": region or environment.get("AWS_REGION") or DEFAULT_REGION}
+        config: Any = {"region": region or environment.get("AWS_REGION") or DEFAULT_REGION}
         if endpoint:
             config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
         config |= {name: environment[v].strip() for name, v in _FROM_ENVIRONMENT.items() if environment.get(v, "").strip()}
@@ -124,7 +128,7 @@ class S3Storage:
         with self._told(key, "cannot be looked for"):
             try:
                 obstore.head(self._store, _path(key))
-            except NotFoundError:
+            except FileNotFoundError:
                 return False
         return True
 
@@ -193,7 +197,7 @@ class S3Storage:
     def forget_lock(self, name: str) -> None:
         """Remove the lock's object."""
         if self._locks == "conditional":
-            with contextlib.suppress(BaseError):  # where it cannot be removed it does no harm
+            with contextlib.suppress(BaseError, FileNotFoundError):  # where it cannot be removed it does no harm
                 obstore.delete(self._store, f".locks/{name}.lock")
         else:
             with contextlib.suppress(OSError):
@@ -214,7 +218,7 @@ class S3Storage:
             yield path
 
     def _delete(self, key: str, paths: Sequence[str]) -> None:
-        with self._writing(key), self._told(key, "cannot be removed"), contextlib.suppress(NotFoundError):
+        with self._writing(key), self._told(key, "cannot be removed"), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._store, paths)
 
     def _metas(self, prefix: str) -> Iterator[Any]:
@@ -226,7 +230,7 @@ class S3Storage:
     def _told(self, key: str, problem: str) -> Iterator[None]:
         try:
             yield
-        except BaseError as error:
+        except (BaseError, FileNotFoundError) as error:
             raise StorageError(key, f"{problem} in s3://{self._bucket}: {_reason(error)}") from None
 
     def _check_conditions(self) -> None:
@@ -281,7 +285,7 @@ class _LockObject:
         with self._storage._told(self._key, "cannot be read"):
             try:
                 result = obstore.get(self._storage._store, self._key)
-            except NotFoundError:
+            except FileNotFoundError:
                 return None
             return bytes(result.bytes()), str(result.meta["e_tag"])
 
@@ -291,7 +295,7 @@ class _LockObject:
         with self._storage._told(self._key, "cannot be written"):
             try:
                 return str(obstore.put(self._storage._store, self._key, data, mode=mode)["e_tag"])
-            except (AlreadyExistsError, PreconditionError, NotFoundError):
+            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
                 return None
 
 
@@ -301,6 +305,8 @@ class _Object(io.RawIOBase):
     def __init__(self, storage: S3Storage, key: str, size: int, etag: str | None) -> None:
         self._storage, self._key, self._size, self._etag = storage, key, size, etag
         self._at = 0
+        self._whole: memoryview | None = None
+        """All of it, where the service gives no less."""
 
     def readable(self) -> bool:
         return True
@@ -322,17 +328,28 @@ class _Object(io.RawIOBase):
         length = min(len(buffer), self._size - self._at)
         if length <= 0:
             return 0
-        options: dict[str, Any] = {"range": (self._at, self._at + length)}
-        if self._etag:
-            options["if_match"] = self._etag
-        with self._storage._told(self._key, "cannot be read"):
-            try:
-                data = obstore.get(self._storage._store, _path(self._key), options=options).bytes()  # type: ignore[arg-type]
-            except PreconditionError:
-                raise StorageError(self._key, "was replaced while it was read") from None
-        buffer[: len(data)] = memoryview(data)
+        data = self._whole[self._at : self._at + length] if self._whole else self._get((self._at, self._at + length))
+        buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+    def _get(self, part: tuple[int, int]) -> memoryview:
+        condition: Any = {"if_match": self._etag} if self._etag else {}
+        with self._storage._told(self._key, "cannot be read"):
+            try:
+                return memoryview(self._ask({**condition, "range": part}))
+            except PreconditionError:
+                raise StorageError(self._key, "was replaced while it was read") from None
+            except BaseError as error:
+                if _NO_RANGES not in str(error):
+                    raise
+                # A server may ignore ranges (RFC 9110, section 14.2).
+                log.warning("the service of %s does not answer in ranges: read whole", self._storage.url(self._key))
+                self._whole = memoryview(self._ask(condition))
+                return self._whole[slice(*part)]
+
+    def _ask(self, options: Any) -> bytes:
+        return obstore.get(self._storage._store, _path(self._key), options=options).bytes().to_bytes()
 
 
 def _path(key: str) -> str:
@@ -343,9 +360,9 @@ def _is_hidden(path: str) -> bool:
     return any(part.startswith(".") for part in path.split("/"))
 
 
-def _reason(error: BaseError) -> str:
+def _reason(error: Exception) -> str:
     """What went wrong, without what the service sent: that may name keys."""
-    if isinstance(error, NotFoundError):
+    if isinstance(error, FileNotFoundError):
         return "No such object or bucket"
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
         return f"Access denied (look at {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}, or the machine's role)"
