@@ -1,9 +1,9 @@
 """Cut the chips of scenes on a Dask cluster: `cutting.cut_scenes`, with the reading done by workers on other machines.
 
-Here: which scenes go to the cluster, and what comes back. Not here: how a chip is cut (`cutting`, the same code on a worker as
-on this machine, so that the pixels are the same), writing (whoever asked writes: the workers need the archive, and nothing of
-the dataset). A worker that dies costs the scenes it had in hand, which Dask gives to another one; a cluster that is lost is a
-ClusterError, and the run that had it can be run again.
+Here: which scenes go to the cluster, and what comes back. Not here: how a chip is cut (`cutting`: the same code on a worker
+as on this machine, so that the pixels are the same), writing (whoever asked writes: workers need the archive, and nothing
+of the dataset). A worker that dies costs the scenes it had in hand, which Dask gives to another one; a cluster that is lost
+is a ClusterError, and the run that had it can be run again.
 """
 
 import contextlib

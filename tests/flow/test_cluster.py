@@ -13,20 +13,13 @@ from s2chips_core.chips.chip import CutRequest
 from s2chips_core.chips.cluster import run_task, split_groups
 from s2chips_core.errors import ClusterError
 from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW
-from s2chips_core.sandbox.server import Served, serve
-from s2chips_dagster.runs import Runs
+from s2chips_core.sandbox.server import Served
 from tests.chips.scenes import make_settings
-from tests.flow.conftest import MakeRuns
+from tests.flow.conftest import MakeRuns, files_of
 from tests.flow.dask_cluster import Cluster, serve_cluster
 from tests.index.chips import scene_of
 
 DAY, NOW = DEMO_DAYS[0], DEMO_NOW.isoformat()
-
-
-@pytest.fixture
-def archive(sandbox_archive: Path) -> Iterator[Served]:
-    with serve(sandbox_archive, now=DEMO_NOW) as served:
-        yield served
 
 
 @pytest.fixture
@@ -36,22 +29,16 @@ def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
         yield running
 
 
-def files_of(runs: Runs) -> dict[str, bytes]:
-    folders = ("chips", "matches", "outcomes", "indexes", "labels", "provenance")
-    found = {key: runs.storage.get(key) for folder in folders for key in runs.storage.list(folder)}
-    # It says when its parts were written.
-    return {key: data for key, data in found.items() if key != "indexes/tiles.parquet"}
-
-
-def when_reading(archive: Served, act: Callable[[], object]) -> threading.Thread:
+def when_reading(demo_archive: Served, act: Callable[[], object]) -> threading.Thread:
     """Do something as soon as pixels are being read."""
 
     def watch() -> None:
         end = time.monotonic() + 120
-        while archive.counters.requests["data"] < 30 and time.monotonic() < end:
+        while demo_archive.counters.requests["data"] < 30 and time.monotonic() < end:
             time.sleep(0.005)
         act()
 
+    demo_archive.counters.reset()
     thread = threading.Thread(target=watch)
     thread.start()
     return thread
@@ -63,35 +50,35 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
-    archive: Served, make_runs: MakeRuns, workers: Cluster
+    demo_archive: Served, make_runs: MakeRuns, workers: Cluster, day_here: dict[str, bytes]
 ) -> None:
-    here = make_runs(archive, now=NOW, name="here")
-    assert here.run_day(DAY, {})
-    archive.counters.reset()
-    there = make_runs(archive, now=NOW, name="there", compute={"dask_scheduler": workers.address})
-    killer = when_reading(archive, lambda: kill(workers.workers[0]))
-    assert there.run_day(DAY, {})
+    runs = make_runs(demo_archive, now=NOW, compute={"dask_scheduler": workers.address})
+    read_before = 0
+
+    def act() -> None:
+        nonlocal read_before
+        kill(workers.workers[0])
+        read_before = demo_archive.counters.requests["data"]
+
+    killer = when_reading(demo_archive, act)
+    assert runs.run_day(DAY, {})
     killer.join()
     assert workers.workers[0].poll() is not None
-    assert files_of(there) == files_of(here)
-    assert len(there.storage.list("chips")) > 20
+    assert demo_archive.counters.requests["data"] > read_before + 30, "there was work left for the other one"
+    assert files_of(runs.storage) == day_here
 
 
 def test_a_scheduler_that_is_lost_fails_the_run_and_the_next_one_ends_it(
-    archive: Served, make_runs: MakeRuns, workers: Cluster
+    demo_archive: Served, make_runs: MakeRuns, workers: Cluster, day_here: dict[str, bytes]
 ) -> None:
-    there = make_runs(archive, now=NOW, name="there", compute={"dask_scheduler": workers.address})
-    killer = when_reading(archive, lambda: kill(workers.scheduler))
-    began = time.monotonic()
-    assert not there.run_day(DAY, {})
+    runs = make_runs(demo_archive, now=NOW, compute={"dask_scheduler": workers.address})
+    killer = when_reading(demo_archive, lambda: kill(workers.scheduler))
+    assert not runs.run_day(DAY, {})
     killer.join()
-    assert time.monotonic() - began < 90
-    assert there.storage.list("chips") == []
-    again = make_runs(archive, now=NOW, name="there")
+    assert runs.storage.list("chips") == []
+    again = make_runs(demo_archive, now=NOW)
     assert again.run_day(DAY, {})
-    here = make_runs(archive, now=NOW, name="here")
-    assert here.run_day(DAY, {})
-    assert files_of(again) == files_of(here)
+    assert files_of(again.storage) == day_here
 
 
 def test_no_cluster_is_an_error_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +89,7 @@ def test_no_cluster_is_an_error_in_time(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_worker_of_another_version_reads_nothing() -> None:
-    result = run_task(make_settings().model_dump_json(), scene_of(1).to_json(), [], "0.0.1")
+    result = run_task(make_settings().model_dump_json(), scene_of().to_json(), [], "0.0.1")
     assert result.problem is not None
     assert "the run has 0.0.1" in result.problem
     assert result.results == []
@@ -110,12 +97,13 @@ def test_a_worker_of_another_version_reads_nothing() -> None:
 
 def requests_of(count: int) -> list[CutRequest]:
     return [
-        CutRequest(target_id=f"{n}", mmsi=n, lat=36 + n % 7 / 10, lon=-5.0 - n / 1000, chip_id=f"{n:016x}") for n in range(count)
+        CutRequest(target_id=f"{n}", mmsi=n, lat=36 + n % 7 / 10, lon=-5.0 - n / 1000, chip_id=f"{n:016x}")
+        for n in range(count)
     ]
 
 
 def test_large_scenes_are_shared_out_and_no_ship_is_lost() -> None:
-    scene = scene_of(1)
+    scene = scene_of()
     tasks = list(split_groups([(scene, requests_of(150)), (scene, requests_of(3))]))
     assert [len(requests) for _, requests in tasks] == [64, 64, 22, 3]
     assert {r.target_id for _, requests in tasks[:3] for r in requests} == {f"{n}" for n in range(150)}
