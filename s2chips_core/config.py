@@ -63,6 +63,8 @@ class Settings(Section):
     @model_validator(mode="after")
     def _inbox_is_a_folder_of_its_own(self) -> "Settings":
         inbox = self.inbox_folder
+        if self.storage.bucket is not None:
+            return self
         dataset = Path(self.storage.dataset_root).expanduser().resolve()
         if inbox is not None and (dataset.is_relative_to(inbox) or inbox.is_relative_to(dataset)):
             # Every file in an inbox is moved away.
@@ -75,7 +77,7 @@ class Settings(Section):
         if self.ais.inbox is None:
             return None
         root = self.storage.dataset_root
-        beside = Path.cwd() if "://" in root else Path(root).expanduser().resolve().parent
+        beside = Path.cwd() if self.storage.bucket else Path(root).expanduser().resolve().parent
         return (beside / Path(self.ais.inbox).expanduser()).resolve()
 
     @property

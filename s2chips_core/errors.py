@@ -12,6 +12,7 @@ S2ChipsError
 ├── MixedAisError      real and synthetic AIS would come into one dataset
 ├── StorageError       the dataset root cannot be read or written
 │   └── LockedError           another process holds what is asked for
+├── ClusterError       the Dask cluster cannot be reached, or was lost
 ├── SchemaError        a table between stages does not have the columns it declares
 └── CancelledRunError  the caller asked to stop
 """
@@ -99,6 +100,14 @@ class StorageError(S2ChipsError):
 
 class LockedError(StorageError):
     """A lock of the dataset was not let go in time."""
+
+
+class ClusterError(S2ChipsError):
+    """The Dask cluster cannot be reached, has other versions, or was lost in the middle of a run."""
+
+    def __init__(self, address: str, problem: str) -> None:
+        self.address, self.problem = address, problem
+        super().__init__(f"Dask cluster {address}: {problem}")
 
 
 class SchemaError(S2ChipsError):

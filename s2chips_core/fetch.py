@@ -149,6 +149,15 @@ class Fetcher:
             failures = {failure.value: count for failure, count in self._failures.items()}
             return FetchStats(requests=self._requests, bytes=self._bytes, retries=self._repeated, **failures)
 
+    def count(self, done: FetchStats) -> None:
+        """Add what a Fetcher elsewhere did on behalf of this one."""
+        with self._lock:
+            self._requests += done.requests
+            self._bytes += done.bytes
+            self._repeated += done.retries
+            for failure in Failure:
+                self._failures[failure] += getattr(done, failure.value)
+
     def interrupt(self) -> None:
         """End what waits (for an answer, for a place, between attempts) with ReadError, soon; later reads fail at once."""
         self._connections.interrupt()

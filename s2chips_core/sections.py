@@ -4,13 +4,14 @@ Frozen pydantic models, extra keys refused; the unit is in the name where there 
 the file and what overrides it (`config`).
 """
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -257,8 +258,8 @@ class Stac(Section):
     s3_endpoint: str = Field(
         "https://eodata.dataspace.copernicus.eu",
         pattern=r"^https?://[^/?#@]+/?$",
-        description="S3 service that CDSE's files (s3://eodata) are asked of, with AWS_ACCESS_KEY_ID and "
-        "AWS_SECRET_ACCESS_KEY of the environment.",
+        description="S3 service that CDSE's files (s3://eodata) are asked of, with CDSE_ACCESS_KEY_ID and "
+        "CDSE_SECRET_ACCESS_KEY of the environment.",
     )
     cloud_cover_max: float = Field(30.0, ge=0, le=100, description="Most cloud a scene may have, percent.")
     search_window_hours: float = Field(24.0, gt=0, le=240, description="Search ± this long around the AIS time, hours.")
@@ -364,12 +365,43 @@ class Gate(Section):
     )
 
 
+_BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/(?!\.\.?(?:/|$))[\w.=+@,-]+)*)/?", re.ASCII)
+_SERVICE = re.compile(r"https?://[\w.-]+(:\d+)?/?", re.ASCII)
+
+
 class StorageSettings(Section):
     """Where results go."""
 
-    dataset_root: str = Field("data", description="Folder of the dataset.")
+    dataset_root: str = Field("data", description="Folder of the dataset, or s3://bucket/prefix.")
+    s3_endpoint: str | None = Field(None, description="S3 service of the dataset, http(s)://host[:port]; none: AWS.")
+    s3_region: str | None = Field(None, description="Region of the dataset's bucket; none: AWS_REGION, else us-east-1.")
+    s3_locks: Literal["conditional", "this_machine"] = Field(
+        "conditional",
+        description="How writers of a bucket are kept apart: by `conditional` writes, whatever machine they are on, or on "
+        "`this_machine`, for a service that ignores conditions: then all runs must be on one machine.",
+    )
     geotiff: Literal["gtiff", "cog"] = Field("gtiff", description="Plain tiled GeoTIFF, or Cloud-Optimized GeoTIFF.")
     compression: Literal["deflate", "zstd", "lzw", "none"] = Field("deflate", description="Compression of chips.")
+
+    @field_validator("dataset_root")
+    @classmethod
+    def _known_scheme(cls, root: str) -> str:
+        if "://" in root and _BUCKET.fullmatch(root) is None:
+            raise ValueError("a folder, or s3://bucket/prefix without empty parts or '..'")
+        return root
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _service(cls, endpoint: str | None) -> str | None:
+        if endpoint is not None and _SERVICE.fullmatch(endpoint) is None:
+            raise ValueError("http://host[:port] or https://host[:port]")
+        return endpoint.rstrip("/") if endpoint else None
+
+    @property
+    def bucket(self) -> tuple[str, str] | None:
+        """Bucket and prefix of the dataset; none when it is in a folder."""
+        found = _BUCKET.fullmatch(self.dataset_root)
+        return None if found is None else (found[1], (found[2] or "").strip("/"))
 
 
 class Splits(Section):
@@ -440,4 +472,9 @@ class Compute(Section):
         ge=16,
         le=1 << 20,
         description="Megabytes that pixels may take on their way: in flight, decoded, and chips that are not written yet.",
+    )
+    dask_scheduler: str | None = Field(
+        None,
+        pattern=r"^(tcp|tls)://[\w.-]+:\d+$",
+        description="Dask cluster that reads the pixels, tcp://host:port or tls://host:port; none: this machine.",
     )

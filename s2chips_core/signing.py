@@ -18,9 +18,9 @@ from urllib.parse import unquote, urlsplit
 from s2chips_core.errors import ReadError
 from s2chips_core.fetch import without_query
 
-ACCESS_KEY_VARIABLE = "AWS_ACCESS_KEY_ID"
-SECRET_KEY_VARIABLE = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - a name, no key
-SESSION_TOKEN_VARIABLE = "AWS_SESSION_TOKEN"  # noqa: S105 - as above
+ACCESS_KEY_VARIABLE = "CDSE_ACCESS_KEY_ID"
+SECRET_KEY_VARIABLE = "CDSE_SECRET_ACCESS_KEY"  # noqa: S105 - a name, no key
+SESSION_TOKEN_VARIABLE = "CDSE_SESSION_TOKEN"  # noqa: S105 - as above
 BLOB_STORAGE = ".blob.core.windows.net"
 EODATA = "eodata"
 """CDSE's bucket."""

@@ -33,6 +33,8 @@ def chips_of_source(
     progress: Callable[[Any], None],
 ) -> "DayResult":
     """Cut and commit; when the run is cancelled, threads are told to stop before the interruption goes on."""
+    from s2chips_core.chips.cluster import cut_scenes_on_cluster
+    from s2chips_core.chips.cutting import cut_scenes
     from s2chips_core.index.day import chip_day, write_day_tables
     from s2chips_core.index.geojson import write_daily_geojson
     from s2chips_core.scenes.archives import find_elsewhere, open_fetcher
@@ -52,6 +54,7 @@ def chips_of_source(
                 software_version=__version__,
                 stop=stop,
                 progress=progress,
+                cut=cut_scenes if settings.compute.dask_scheduler is None else cut_scenes_on_cluster,
                 elsewhere=functools.partial(find_elsewhere, settings=settings, now=clock()) if several else None,
             )
         finally:

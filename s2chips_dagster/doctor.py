@@ -8,10 +8,8 @@ import contextlib
 import dataclasses
 import functools
 import os
-import shutil
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from datetime import UTC, date, datetime, timedelta
@@ -26,7 +24,7 @@ from s2chips_core.ais.connection_limit import default_folder
 from s2chips_core.chips.grid import Window
 from s2chips_core.chips.reader import SceneReader
 from s2chips_core.config import Settings
-from s2chips_core.errors import ArchiveError, HostNotAllowedError, ReadError, S2ChipsError, StorageError
+from s2chips_core.errors import ArchiveError, HostNotAllowedError, ReadError, S2ChipsError
 from s2chips_core.fetch import without_query
 from s2chips_core.overpasses.elements import RefusedElements, select_elements
 from s2chips_core.overpasses.plan import PLAN_SCHEMA, watched_tiles
@@ -41,9 +39,10 @@ from s2chips_core.scenes.search_pages import CountingStacIO, open_client
 from s2chips_core.scenes.sensing_time import read_beginning
 from s2chips_core.sections import ProviderName
 from s2chips_core.signing import ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE, missing_keys
-from s2chips_core.storage import LocalStorage, open_storage
+from s2chips_core.storage import s3
 from s2chips_dagster import findings
 from s2chips_dagster.ais_probe import probe_ais_service
+from s2chips_dagster.doctor_dataset import check_dataset
 from s2chips_dagster.findings import Beat, Finding, SourceAnswer, failed, ok, shorten, skipped, warning
 from s2chips_dagster.resources import NOW_VARIABLE, OFFSET_VARIABLE, Workspace
 from s2chips_dagster.run_config import KEY_VARIABLE
@@ -59,6 +58,8 @@ OF_STORAGE = "look at what it names: the keys, stac.allowed_hosts, the network"
 NO_ANSWER = (
     "look at the network (proxy, firewall, DNS) and at stac.endpoint; the archive itself may be down: try again later"
 )
+
+SECRETS = (KEY_VARIABLE, ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE, s3.ACCESS_KEY_VARIABLE, s3.SECRET_KEY_VARIABLE)
 
 Check = Callable[[], Finding]
 
@@ -92,7 +93,7 @@ def examine(
     }
     found = run_bounded({"config": doctor.config}, limit_s)
     found += run_bounded(doctor.for_each_provider(checks), limit_s)
-    secrets = [os.environ.get(name, "").strip() for name in (KEY_VARIABLE, ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE)]
+    secrets = [os.environ.get(name, "").strip() for name in SECRETS]
     return [_without_keys(one, secrets) for one in found]
 
 
@@ -191,25 +192,8 @@ class _Doctor:
         return ok("config", f"{self._file}: {len(tiles)} tiles watched, ais.source {loaded.ais.source}")
 
     def dataset(self) -> Finding:
-        """Whether a file can be written and read back, and how much room there is."""
-        name = self._settings.storage.dataset_root
-        storage = open_storage(name)
-        assert isinstance(storage, LocalStorage)
-        root = storage.root
-        there = next(folder for folder in (root, *root.parents) if folder.exists())
-        probe, key, data = LocalStorage(there), f".s2chips-doctor-{uuid.uuid4().hex}", uuid.uuid4().bytes
-        try:
-            try:
-                probe.put(key, data)
-                same = probe.get(key) == data
-            finally:
-                probe.delete(key)
-        except StorageError as error:
-            remedy = "let this user write there, or name another folder in storage.dataset_root (or S2CHIPS_DATASET_ROOT)"
-            return failed("dataset", f"{root}: {error.problem}", remedy)
-        if not same:
-            return failed("dataset", f"{root}: what was written is not what is read", "check the disk")
-        return findings.judge_disk(str(root), shutil.disk_usage(there).free, exists=there == root)
+        """Whether it can be written."""
+        return check_dataset(self._workspace.storage(self._settings))
 
     def ais_key(self) -> Finding:
         """Whether there is a key."""
@@ -329,7 +313,7 @@ class _Doctor:
     def plan(self) -> Finding:
         """Whether tomorrow is planned."""
         settings, day = self._settings, self._tomorrow
-        storage = open_storage(settings.storage.dataset_root)
+        storage = self._workspace.storage(settings)
         if not storage.exists(layout.plan(day)):
             return findings.judge_plan(day, None, settings)
         try:
@@ -350,7 +334,7 @@ class _Doctor:
         if self._offline:
             files = {key: tuple(s for s in getattr(tracking, key) if "://" not in s) for key in keys}
             tracking = tracking.model_copy(update=files)
-        storage, start = open_storage(settings.storage.dataset_root), day_span(day)[0]
+        storage, start = self._workspace.storage(settings), day_span(day)[0]
         answers = []
         if "tle_sources" in keys:
             sets = read_elements(tracking, storage=storage, now=now)

@@ -42,7 +42,7 @@ def run_recut(options: argparse.Namespace, config_file: Path) -> bool:
     from s2chips_core.storage import open_storage
 
     settings = load_settings(config_file, os.environ)
-    storage = open_storage(settings.storage.dataset_root)
+    storage = open_storage(settings.storage, os.environ)
     verdicts = set()
     with contextlib.closing(open_fetcher(settings.stac)) as fetcher:
         for chip_id in options.chip_id or select_chips(storage, options.check):

@@ -52,7 +52,7 @@ class Workspace(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def storage(self, settings: Settings) -> Storage:
         """The dataset."""
-        return open_storage(settings.storage.dataset_root)
+        return open_storage(settings.storage, os.environ)
 
     def clock(self) -> datetime:
         """The time, aware UTC; ConfigError when a fixed time is no time, or the offset no number."""

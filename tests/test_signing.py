@@ -180,15 +180,15 @@ def test_an_object_is_asked_of_the_endpoint_with_a_signature_of_the_specificatio
     path, query = presigned(signed)
     assert signed.startswith(f"{ENDPOINT}/eodata/Sentinel-2/")
     assert urllib.parse.unquote(path) == "/eodata/Sentinel-2/MSI/L2A/2025/10/12/A b+c.SAFE/B02_10m.jp2"
-    assert KEYS["AWS_SECRET_ACCESS_KEY"] not in urllib.parse.unquote(signed)
+    assert KEYS["CDSE_SECRET_ACCESS_KEY"] not in urllib.parse.unquote(signed)
     host = urllib.parse.urlsplit(ENDPOINT).netloc
-    assert query["X-Amz-Signature"] == signature_v4(path, query, host, KEYS["AWS_SECRET_ACCESS_KEY"])
+    assert query["X-Amz-Signature"] == signature_v4(path, query, host, KEYS["CDSE_SECRET_ACCESS_KEY"])
     other = signature_v4(path, query, host, "another key")
     assert query["X-Amz-Signature"] != other
 
 
 def test_a_session_token_goes_with_the_keys(clock: Clock) -> None:
-    signed = S3Signer(ENDPOINT, {**KEYS, "AWS_SESSION_TOKEN": "of a session"}, clock).sign(OBJECT)
+    signed = S3Signer(ENDPOINT, {**KEYS, "CDSE_SESSION_TOKEN": "of a session"}, clock).sign(OBJECT)
     assert presigned(signed)[1]["X-Amz-Security-Token"] == "of a session"
 
 
@@ -220,7 +220,7 @@ def test_other_buckets_and_hosts_get_no_signature(clock: Clock, href: str) -> No
     assert not s3.renew(href)
 
 
-@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+@pytest.mark.parametrize("name", ["CDSE_ACCESS_KEY_ID", "CDSE_SECRET_ACCESS_KEY"])
 def test_a_missing_key_is_named_and_the_other_is_not_shown(clock: Clock, name: str) -> None:
     environment = {**KEYS, name: " "}
     assert missing_keys(environment) == [name]

@@ -51,7 +51,7 @@ def chip_day(
         software_version: goes into the index.
         stop: set it to give up.
         progress: told after every result.
-        cut: reads chips; only tests give another one.
+        cut: reads chips, on this machine or on a cluster (`chips.cluster`).
         elsewhere: asked for the same scenes of another archive where this one has no files; none: those are missing.
 
     Raises:

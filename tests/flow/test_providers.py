@@ -138,7 +138,7 @@ def test_wrong_keys_fail_the_day_and_show_nothing(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """They do not leave its ships without a scene."""
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", wrong := "not-the-key-of-anybody")
+    monkeypatch.setenv("CDSE_SECRET_ACCESS_KEY", wrong := "not-the-key-of-anybody")
     runs = make_runs(None, now=NOW, stac=archives.stac("cdse"))
     assert runs.chip_file(file, {}) is None, "the run has failed"
     said = "".join(capfd.readouterr())

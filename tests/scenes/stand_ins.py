@@ -41,7 +41,7 @@ ROW_OFF, COL_OFF, SIDE_PX = 640, 4224, 1536
 PRODUCT = "S2B_MSIL2A_20251012T110629_N0511_R137_T30STE_20251012T163057"
 BANDS = ("B02", "B03", "B04", "B08", "B11", "B12", "SCL")
 ACCOUNT, CONTAINER = "sentinel2l2a01", "sentinel2-l2"
-KEYS = {"AWS_ACCESS_KEY_ID": "STANDINACCESSKEY0001", "AWS_SECRET_ACCESS_KEY": "stand-in/secret+key/never-shown-0001"}
+KEYS = {"CDSE_ACCESS_KEY_ID": "STANDINACCESSKEY0001", "CDSE_SECRET_ACCESS_KEY": "stand-in/secret+key/never-shown-0001"}
 SCOPE = "default/s3/aws4_request"
 MTD_TL = f"""<?xml version="1.0" encoding="UTF-8" standalone="no"?>
 <n1:Level-2A_Tile_ID xmlns:n1="https://psd-14.sentinel2.eo.esa.int/PSD/S2_PDI_Level-2A_Tile_Metadata.xsd">
@@ -230,9 +230,9 @@ class Cdse(StandIn):
         """Only with a signature that is right and still good."""
         if query.get("X-Amz-Algorithm") != "AWS4-HMAC-SHA256":
             return _s3_refusal("AccessDenied")
-        if query["X-Amz-Credential"].partition("/")[0] != KEYS["AWS_ACCESS_KEY_ID"]:
+        if query["X-Amz-Credential"].partition("/")[0] != KEYS["CDSE_ACCESS_KEY_ID"]:
             return _s3_refusal("InvalidAccessKeyId")
-        signature = signature_v4(path, query, self.host, KEYS["AWS_SECRET_ACCESS_KEY"])
+        signature = signature_v4(path, query, self.host, KEYS["CDSE_SECRET_ACCESS_KEY"])
         if not hmac.compare_digest(signature, query["X-Amz-Signature"]):
             return _s3_refusal("SignatureDoesNotMatch")
         made = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

@@ -212,12 +212,12 @@ def test_without_keys_nothing_is_asked_and_the_variables_are_named(
     archives: Archives, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = archives.settings("earth_search", "cdse")
-    with pytest.raises(ConfigError, match="AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: got 'nothing'"):
+    with pytest.raises(ConfigError, match="CDSE_ACCESS_KEY_ID and CDSE_SECRET_ACCESS_KEY: got 'nothing'"):
         check_archives(settings.stac, {})
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(ConfigError, match="environment: AWS_SECRET_ACCESS_KEY: ") as caught:
+    monkeypatch.delenv("CDSE_SECRET_ACCESS_KEY")
+    with pytest.raises(ConfigError, match="environment: CDSE_SECRET_ACCESS_KEY: ") as caught:
         search_archives(points_of(world.water(1)), settings=settings, now=NOW, cloud_cover_max=30, left=nobody)
-    assert KEYS["AWS_ACCESS_KEY_ID"] not in str(caught.value)
+    assert KEYS["CDSE_ACCESS_KEY_ID"] not in str(caught.value)
     assert archives.earth_search.asked == []
 
 

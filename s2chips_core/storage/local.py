@@ -1,7 +1,6 @@
-"""Where the dataset lives: atomic put, get, list, delete of keys under one root, and a lock.
+"""A dataset in a folder of this machine, or of a file system that several mount.
 
-Here: the `Storage` interface and the local disk. Not here: what the keys are called (`layout`). Keys are relative POSIX
-paths; a key that leaves the root is refused. Keys that begin with a dot are the storage's own and are never listed.
+Here: atomic puts by renaming, and locks by lock files. Not here: the interface (`base`).
 """
 
 import contextlib
@@ -9,66 +8,18 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from pathlib import Path
+from typing import IO
 
 from filelock import FileLock, Timeout
 
-from s2chips_core.errors import ConfigError, LockedError, StorageError
+from s2chips_core.errors import LockedError, StorageError
+from s2chips_core.storage.base import key_parts
 
 _FINE_NS = 1_000_000
 """Times that are all whole numbers of this are those of a file system that keeps no finer ones."""
 _COARSEST_NS = 2_000_000_000
 """Those of FAT."""
-
-
-class Storage(Protocol):
-    """Keys and bytes. Every put is atomic: a reader sees the old bytes or the new ones, never a part."""
-
-    def put(self, key: str, data: bytes) -> None:
-        """Write `data` at `key`, replacing what is there."""
-
-    def get(self, key: str) -> bytes:
-        """The bytes at `key`; StorageError when it is not there."""
-
-    def open_read(self, key: str) -> IO[bytes]:
-        """What is at `key`, to be read from any place; StorageError when it is not there. Whoever opens it closes it."""
-
-    def open_write(self, key: str) -> contextlib.AbstractContextManager[IO[bytes]]:
-        """`put` for what is too long to be held: what was written takes the key at the end, or nothing on an exception."""
-
-    def exists(self, key: str) -> bool:
-        """Whether there is something at `key`."""
-
-    def versions(self, prefix: str) -> dict[str, str]:
-        """All keys below the folder `prefix`, sorted, with a word that is another one after each put."""
-
-    def walk(self, prefix: str) -> Iterator[str]:
-        """All keys below the folder `prefix` in any order, one after another: of millions no list is made."""
-
-    def list(self, prefix: str) -> list[str]:
-        """All keys below the folder `prefix`, sorted; none when the folder is not there."""
-
-    def delete(self, key: str) -> None:
-        """Remove `key`; no error when it is gone already."""
-
-    def move(self, source: str, target: str) -> None:
-        """Give what is at `source` the key `target`, replacing what is there; StorageError when nothing is at `source`.
-
-        At any moment it is under one of the two keys, or under both.
-        """
-
-    def delete_folder(self, prefix: str) -> None:
-        """Remove everything below `prefix`, also what puts that were killed have left; nobody writes there now."""
-
-    def lock(self, name: str, timeout_s: float = 600.0) -> contextlib.AbstractContextManager[None]:
-        """Hold the named lock of this dataset, across threads and processes; LockedError when it is not free in time."""
-
-    def forget_lock(self, name: str) -> None:
-        """Leave nothing of a lock whose name will not be used again; whoever calls this holds it."""
-
-    def url(self, key: str) -> str:
-        """How a person reaches `key`: a path or URL."""
 
 
 class LocalStorage:
@@ -79,10 +30,7 @@ class LocalStorage:
 
     def path(self, key: str) -> Path:
         """The path of `key`; StorageError when it would leave the root."""
-        parts = PurePosixPath(key).parts
-        if not parts or key.startswith("/") or "\\" in key or "\0" in key or ".." in parts:
-            raise StorageError(key, "is no key: expected a relative path without '..'")
-        return self.root.joinpath(*parts)
+        return self.root.joinpath(*key_parts(key))
 
     def put(self, key: str, data: bytes) -> None:
         """Write to a temporary file beside the target, then rename over it."""
@@ -239,10 +187,3 @@ class LocalStorage:
 def _write_new(path: Path, data: bytes) -> None:
     with path.open("xb") as file:
         file.write(data)
-
-
-def open_storage(dataset_root: str) -> Storage:
-    """The storage for `storage.dataset_root`; ConfigError for a scheme that this version cannot write."""
-    if "://" in dataset_root:
-        raise ConfigError("configuration", "storage.dataset_root", dataset_root, "a local path (s3:// is not there yet)")
-    return LocalStorage(Path(dataset_root))

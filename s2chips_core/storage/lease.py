@@ -1,0 +1,174 @@
+"""A lock that several machines can hold in turn, kept in a place where a write can be made to depend on what is there.
+
+Here: the law. Not here: the place (`s3`). The lock is a small object that is always replaced on the condition that it is
+still the one that was seen, so that of two who want it one succeeds. Whoever holds it renews it every RENEW_S; who waits
+takes it over when it has not changed for LEASE_S, by its own watch: clocks of different machines are never compared. A
+holder that could not renew it for SURE_S, because it was frozen or cut off, must write no more: half of LEASE_S before
+anybody else may. Sources: C. Gray and D. Cheriton, Leases (SOSP 1989); the renewal by condition is that of Kubernetes'
+leader election.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import random as _random
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from s2chips_core.errors import LockedError, StorageError
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 60.0
+"""A lock that nobody has renewed for so long is free, seconds."""
+SURE_S = 30.0
+"""So long after its last renewal a holder may write, seconds."""
+RENEW_S = 10.0
+_POLL_FIRST_S, _POLL_MOST_S = 0.1, 2.0
+
+
+class Place(Protocol):
+    """One object, and writes that depend on what it is."""
+
+    def read(self) -> tuple[bytes, str] | None:
+        """What is there, with a tag that every write changes; none when nothing is."""
+
+    def write(self, data: bytes, seen: str | None) -> str | None:
+        """Put `data` where the tag is still `seen` (None: where nothing is); its new tag, or none: somebody was quicker."""
+
+
+class Lease:
+    """The lock as long as it is held."""
+
+    def __init__(self, name: str, tag: str, held_since: float, clock: Callable[[], float]) -> None:
+        self.name, self._tag, self._clock = name, tag, clock
+        self._renewed, self._lost = held_since, False
+
+    @property
+    def sure(self) -> bool:
+        """Whether nobody else can hold it now."""
+        return not self._lost and self._clock() < self._renewed + SURE_S
+
+    def check(self, key: str) -> None:
+        """LockedError when somebody else may hold it by now: `key` must not be written."""
+        if not self.sure:
+            raise LockedError(key, f"is not written: the lock {self.name} could not be renewed and may be another's by now")
+
+    def renew(self, place: Place) -> None:
+        """Once more; an error of the place is no loss yet."""
+        began = self._clock()
+        try:
+            tag = place.write(_held(), self._tag)
+        except StorageError as error:
+            log.warning("the lock %s could not be renewed: %s", self.name, error)
+            return
+        if tag is None:
+            self._lost = True
+            log.error("the lock %s was taken over by another process", self.name)
+        else:
+            self._tag, self._renewed = tag, began
+
+    def let_go(self, place: Place) -> None:
+        """Others may have it at once; where this cannot be said, they wait until it has run out."""
+        with contextlib.suppress(StorageError):
+            place.write(_body({"free": True}), self._tag)
+
+
+@contextlib.contextmanager
+def hold(
+    place: Place,
+    name: str,
+    timeout_s: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+    random: Callable[[], float] = _random.random,
+) -> Iterator[Lease]:
+    """Wait for the lock, and renew it on a thread until the block ends.
+
+    Args:
+        place: of this lock.
+        name: for errors.
+        timeout_s: longest wait, seconds.
+        clock: seconds that only grow.
+        sleep: waits that many seconds.
+        random: 0 to 1: those who wait do not ask at the same time.
+
+    Raises:
+        LockedError: it was held by somebody all the time.
+        StorageError: the place cannot be read or written.
+    """
+    lease = _wait(place, name, timeout_s, clock, sleep, random)
+    done = threading.Event()
+
+    def keep() -> None:
+        while not done.wait(RENEW_S):
+            lease.renew(place)
+
+    keeper = threading.Thread(target=keep, name=f"s2chips-lock-{name}", daemon=True)
+    keeper.start()
+    try:
+        yield lease
+    finally:
+        done.set()
+        keeper.join()
+        lease.let_go(place)
+
+
+def _wait(
+    place: Place,
+    name: str,
+    timeout_s: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], object],
+    random: Callable[[], float],
+) -> Lease:
+    end, poll_s = clock() + timeout_s, _POLL_FIRST_S
+    seen_tag, seen_since = "", clock()
+    while True:
+        found = place.read()
+        now = clock()
+        if found is not None and found[1] != seen_tag:
+            seen_tag, seen_since = found[1], now
+        if found is None or _is_free(found[0]) or now - seen_since >= LEASE_S:
+            tag = place.write(_held(), None if found is None else found[1])
+            if tag is not None:
+                if found is not None and not _is_free(found[0]):
+                    log.warning("the lock %s was not renewed for %g s by %s: taken over", name, LEASE_S, holder(found[0]))
+                return Lease(name, tag, now, clock)
+        if clock() >= end:
+            who = "another process" if found is None else holder(found[0])
+            raise LockedError(f".locks/{name}.lock", f"still held by {who} after {timeout_s:g} s")
+        sleep(poll_s * (0.5 + 0.5 * random()))
+        poll_s = min(poll_s * 1.5, _POLL_MOST_S)
+
+
+def holder(data: bytes) -> str:
+    """Who holds it, for people."""
+    try:
+        said = json.loads(data)
+        return f"process {said['process']} on {said['host']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"
+
+
+def _held() -> bytes:
+    return _body({"host": socket.gethostname(), "process": os.getpid()})
+
+
+def _body(said: dict[str, object]) -> bytes:
+    # The same bytes twice would have the same tag.
+    return json.dumps({**said, "turn": uuid.uuid4().hex}).encode()
+
+
+def _is_free(data: bytes) -> bool:
+    try:
+        said = json.loads(data)
+    except ValueError:
+        return False  # not written by this version: it runs out like any other
+    return isinstance(said, dict) and said.get("free") is True

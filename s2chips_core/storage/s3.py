@@ -1,0 +1,370 @@
+"""A dataset in a bucket: `Storage` on S3 and what speaks its language (MinIO, Ceph, R2).
+
+Here: keys as objects, through obstore. Not here: the local disk (`local`), the law of the lock (`lease`). A put is one
+upload that others see whole or not at all; what is long goes up in parts, which become an object with the last request.
+Parts of uploads that were killed are never listed; a lifecycle rule of the bucket removes them.
+"""
+
+import contextlib
+import hashlib
+import io
+import logging
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import obstore
+from filelock import FileLock, Timeout
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import S3Store
+
+from s2chips_core.errors import LockedError, StorageError
+from s2chips_core.storage.base import key_parts
+from s2chips_core.storage.lease import Lease, hold
+
+log = logging.getLogger(__name__)
+
+ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+_FROM_ENVIRONMENT = {
+    "access_key_id": ACCESS_KEY_VARIABLE,
+    "secret_access_key": SECRET_KEY_VARIABLE,
+    "session_token": "AWS_SESSION_TOKEN",
+}
+DEFAULT_REGION = "us-east-1"
+REQUEST_MOST_S = 25
+"""Longest time of one request: below `lease.SURE_S`, so that none is still on its way when a lock may have been lost."""
+_RETRIES, _RETRY_MOST = 5, timedelta(seconds=20)
+_READ_BYTES = 1 << 20
+_DELETE_MOST = 1000
+_NO_RANGES = "non-partial response"
+"""What object_store says of a service that answers a range with the whole object."""
+
+Locks = Literal["conditional", "this_machine"]
+
+
+class S3Storage:
+    """Objects below a prefix of a bucket; safe to share between threads."""
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        environment: Mapping[str, str],
+        endpoint: str | None = None,
+        region: str | None = None,
+        locks: Locks = "conditional",
+    ) -> None:
+        """Args:
+        bucket: its name.
+        prefix: of all keys, without slashes at its ends; may be empty.
+        environment: holds the keys (AWS_ACCESS_KEY_ID …); without them the machine's own role is asked for.
+        endpoint: of the service; None: AWS.
+        region: of the bucket.
+        locks: kept in the bucket by conditional writes, or on this machine only: then no other may write this dataset.
+        """
+        self._bucket, self._prefix, self._locks = bucket, prefix, locks
+        config: Any = {"region": region or environment.get("AWS_REGION") or DEFAULT_REGION}
+        if endpoint:
+            config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
+        config |= {name: environment[v].strip() for name, v in _FROM_ENVIRONMENT.items() if environment.get(v, "").strip()}
+        self._store = S3Store(
+            bucket,
+            prefix=prefix or None,
+            config=config,
+            client_options={
+                "allow_http": bool(endpoint) and str(endpoint).startswith("http://"),
+                "timeout": timedelta(seconds=REQUEST_MOST_S),
+                "connect_timeout": timedelta(seconds=5),
+            },
+            retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_MOST},
+        )
+        self._mutex = threading.Lock()
+        self._turns: dict[str, threading.Lock] = {}
+        self._leases: list[Lease] = []
+        self._conditional: bool | None = None
+
+    def put(self, key: str, data: bytes) -> None:
+        """One request, or an upload in parts."""
+        with self._writing(key) as path:
+            obstore.put(self._store, path, data)
+
+    def get(self, key: str) -> bytes:
+        """The object at `key`."""
+        with self._told(key, "cannot be read"):
+            return bytes(obstore.get(self._store, _path(key)).bytes())
+
+    def open_read(self, key: str) -> IO[bytes]:
+        """The object at `key`, read in pieces; StorageError at a read when it was replaced meanwhile."""
+        with self._told(key, "cannot be read"):
+            meta = obstore.head(self._store, _path(key))
+        return io.BufferedReader(_Object(self, key, meta["size"], meta["e_tag"]), _READ_BYTES)
+
+    @contextlib.contextmanager
+    def open_write(self, key: str) -> Iterator[IO[bytes]]:
+        """A temporary file of this machine, then uploaded."""
+        _path(key)
+        try:
+            with tempfile.TemporaryFile() as file:
+                yield file
+                file.seek(0)
+                with self._writing(key) as path:
+                    obstore.put(self._store, path, file)
+        except OSError as error:
+            raise StorageError(key, f"cannot be written: its temporary file here: {error.strerror}") from error
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object at `key`."""
+        with self._told(key, "cannot be looked for"):
+            try:
+                obstore.head(self._store, _path(key))
+            except FileNotFoundError:
+                return False
+        return True
+
+    def versions(self, prefix: str) -> dict[str, str]:
+        """ETag, time and size of each object."""
+        found = {}
+        for meta in self._metas(prefix):
+            if not _is_hidden(meta["path"]):
+                found[meta["path"]] = f"{meta['e_tag']}-{meta['last_modified'].timestamp():.3f}-{meta['size']:x}"
+        return dict(sorted(found.items()))
+
+    def walk(self, prefix: str) -> Iterator[str]:
+        """All keys below `prefix`, without the storage's own, a thousand at a time."""
+        return (meta["path"] for meta in self._metas(prefix) if not _is_hidden(meta["path"]))
+
+    def list(self, prefix: str) -> list[str]:
+        """All keys below `prefix`, sorted, without the storage's own."""
+        return sorted(self.walk(prefix))
+
+    def delete(self, key: str) -> None:
+        """Remove the object."""
+        self._delete(key, [_path(key)])
+
+    def move(self, source: str, target: str) -> None:
+        """Copy on the server, then remove the source."""
+        start = _path(source)
+        with self._writing(target) as path, self._told(source, f"cannot be moved to {target}"):
+            obstore.copy(self._store, start, path)
+            obstore.delete(self._store, start)
+
+    def delete_folder(self, prefix: str) -> None:
+        """Remove all objects below `prefix`."""
+        paths = [meta["path"] for meta in self._metas(prefix)]
+        for first in range(0, len(paths), _DELETE_MOST):
+            self._delete(prefix, paths[first : first + _DELETE_MOST])
+
+    @contextlib.contextmanager
+    def lock(self, name: str, timeout_s: float = 600.0) -> Iterator[None]:
+        """An object under `.locks/` that is renewed while it is held (`lease`), or a lock file of this machine.
+
+        Raises:
+            LockedError: it cannot be had in time; or, from a write under it, it may have been lost.
+            StorageError: the service does not keep to conditions of writes, so that nothing keeps two writers apart.
+        """
+        with self._mutex:
+            turn = self._turns.setdefault(name, threading.Lock())
+        if not turn.acquire(timeout=timeout_s):
+            raise LockedError(f".locks/{name}.lock", f"still held by another thread after {timeout_s:g} s")
+        try:
+            if self._locks == "this_machine":
+                with self._machine_lock(name, timeout_s):
+                    yield
+                return
+            self._check_conditions()
+            with hold(_LockObject(self, f".locks/{name}.lock"), name, timeout_s) as lease:
+                with self._mutex:
+                    self._leases.append(lease)
+                try:
+                    yield
+                finally:
+                    with self._mutex:
+                        self._leases.remove(lease)
+        finally:
+            turn.release()
+
+    def forget_lock(self, name: str) -> None:
+        """Remove the lock's object."""
+        if self._locks == "conditional":
+            with contextlib.suppress(BaseError, FileNotFoundError):  # where it cannot be removed it does no harm
+                obstore.delete(self._store, f".locks/{name}.lock")
+        else:
+            with contextlib.suppress(OSError):
+                self._machine_file(name).unlink(missing_ok=True)
+
+    def url(self, key: str) -> str:
+        """s3://bucket/key."""
+        return "/".join(part for part in (f"s3://{self._bucket}", self._prefix, _path(key)) if part)
+
+    @contextlib.contextmanager
+    def _writing(self, key: str) -> Iterator[str]:
+        path = _path(key)
+        with self._mutex:
+            leases = list(self._leases)
+        for lease in leases:
+            lease.check(key)
+        with self._told(key, "cannot be written"):
+            yield path
+
+    def _delete(self, key: str, paths: Sequence[str]) -> None:
+        with self._writing(key), self._told(key, "cannot be removed"), contextlib.suppress(FileNotFoundError):
+            obstore.delete(self._store, paths)
+
+    def _metas(self, prefix: str) -> Iterator[Any]:
+        with self._told(prefix, "cannot be listed"):
+            for chunk in obstore.list(self._store, prefix=_path(prefix), chunk_size=_DELETE_MOST):
+                yield from chunk
+
+    @contextlib.contextmanager
+    def _told(self, key: str, problem: str) -> Iterator[None]:
+        try:
+            yield
+        except (BaseError, FileNotFoundError) as error:
+            raise StorageError(key, f"{problem} in s3://{self._bucket}: {_reason(error)}") from None
+
+    def _check_conditions(self) -> None:
+        """Whether the service refuses to create what is there: some answer as if they did, and write."""
+        with self._mutex:
+            if self._conditional is None:
+                key = f".locks/.probe-{uuid.uuid4().hex}"
+                with self._told(key, "cannot be written"):
+                    obstore.put(self._store, key, b"1", mode="create")
+                    try:
+                        obstore.put(self._store, key, b"2", mode="create")
+                        self._conditional = False
+                    except (AlreadyExistsError, PreconditionError):
+                        self._conditional = True
+                    obstore.delete(self._store, key)
+            if not self._conditional:
+                raise StorageError(
+                    ".locks",
+                    f"the service of s3://{self._bucket} ignores If-None-Match, so that it cannot keep two writers apart; "
+                    "expected one that keeps to it, or storage.s3_locks: this_machine and all runs on one machine",
+                )
+
+    @contextlib.contextmanager
+    def _machine_lock(self, name: str, timeout_s: float) -> Iterator[None]:
+        path = self._machine_file(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held = FileLock(path, timeout=timeout_s)
+            held.acquire()
+        except Timeout as error:
+            raise LockedError(f".locks/{name}.lock", f"still held by another process after {timeout_s:g} s") from error
+        except OSError as error:
+            raise StorageError(f".locks/{name}.lock", f"cannot be locked at {path}: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            held.release()
+
+    def _machine_file(self, name: str) -> Path:
+        dataset = hashlib.sha256(self.url("x").encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"s2chips-locks-{dataset}" / f"{name}.lock"
+
+
+class _LockObject:
+    """The `lease.Place` of a lock."""
+
+    def __init__(self, storage: S3Storage, key: str) -> None:
+        self._storage, self._key = storage, key
+
+    def read(self) -> tuple[bytes, str] | None:
+        """The object and its ETag."""
+        with self._storage._told(self._key, "cannot be read"):
+            try:
+                result = obstore.get(self._storage._store, self._key)
+            except FileNotFoundError:
+                return None
+            return bytes(result.bytes()), str(result.meta["e_tag"])
+
+    def write(self, data: bytes, seen: str | None) -> str | None:
+        """If-None-Match, or If-Match."""
+        mode: Any = "create" if seen is None else {"e_tag": seen}
+        with self._storage._told(self._key, "cannot be written"):
+            try:
+                return str(obstore.put(self._storage._store, self._key, data, mode=mode)["e_tag"])
+            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+                return None
+
+
+class _Object(io.RawIOBase):
+    """An object as a file that is read from any place."""
+
+    def __init__(self, storage: S3Storage, key: str, size: int, etag: str | None) -> None:
+        self._storage, self._key, self._size, self._etag = storage, key, size, etag
+        self._at = 0
+        self._whole: memoryview | None = None
+        """All of it, where the service gives no less."""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"negative place {base + offset}")
+        self._at = base + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        length = min(len(buffer), self._size - self._at)
+        if length <= 0:
+            return 0
+        data = self._whole[self._at : self._at + length] if self._whole else self._get((self._at, self._at + length))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def _get(self, part: tuple[int, int]) -> memoryview:
+        condition: Any = {"if_match": self._etag} if self._etag else {}
+        with self._storage._told(self._key, "cannot be read"):
+            try:
+                return memoryview(self._ask({**condition, "range": part}))
+            except PreconditionError:
+                raise StorageError(self._key, "was replaced while it was read") from None
+            except BaseError as error:
+                if _NO_RANGES not in str(error):
+                    raise
+                # A server may ignore ranges (RFC 9110, section 14.2).
+                log.warning("the service of %s does not answer in ranges: read whole", self._storage.url(self._key))
+                self._whole = memoryview(self._ask(condition))
+                return self._whole[slice(*part)]
+
+    def _ask(self, options: Any) -> bytes:
+        return obstore.get(self._storage._store, _path(self._key), options=options).bytes().to_bytes()
+
+
+def _path(key: str) -> str:
+    return "/".join(key_parts(key))
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(".") for part in path.split("/"))
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without what the service sent: that may name keys."""
+    if isinstance(error, FileNotFoundError):
+        return "No such object or bucket"
+    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+        return f"Access denied (look at {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}, or the machine's role)"
+    first = str(error).strip().splitlines()[0]
+    return first.partition("<")[0].strip()[:300] or type(error).__name__

@@ -1,0 +1,171 @@
+"""The lock of a bucket: one holder at a time, whatever breaks off, and no write by one who may have lost it."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from s2chips_core.errors import LockedError, StorageError
+from s2chips_core.storage import lease as lease_module
+from s2chips_core.storage.lease import LEASE_S, RENEW_S, SURE_S, Lease, hold
+
+
+class Clock:
+    """Seconds that pass when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Place:
+    """An object in memory that keeps to conditions."""
+
+    def __init__(self) -> None:
+        self.data: bytes | None = None
+        self.tag = 0
+        self.broken = False
+        self._lock = threading.Lock()
+
+    def read(self) -> tuple[bytes, str] | None:
+        return None if self.data is None else (self.data, str(self.tag))
+
+    def write(self, data: bytes, seen: str | None) -> str | None:
+        if self.broken:
+            raise StorageError(".locks/x.lock", "cannot be written")
+        with self._lock:
+            if seen != (None if self.data is None else str(self.tag)):
+                return None
+            self.data, self.tag = data, self.tag + 1
+            return str(self.tag)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+@pytest.fixture(autouse=True)
+def no_keeper(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Renewals are called by hand: the thread that does it waits for ever."""
+    monkeypatch.setattr(lease_module, "RENEW_S", 1e6)
+    return iter(())
+
+
+def take(place: Place, clock: Clock, timeout_s: float = 1.0) -> Lease:
+    manager = hold(place, "x", timeout_s, clock=clock, sleep=clock.sleep, random=lambda: 1.0)
+    held = manager.__enter__()
+    held.manager = manager  # type: ignore[attr-defined] # it lives as long as the lease
+    return held
+
+
+def test_one_after_the_other(place: Place, clock: Clock) -> None:
+    for _ in range(3):
+        with hold(place, "x", 1.0, clock=clock, sleep=clock.sleep) as held:
+            assert held.sure
+            with pytest.raises(LockedError, match=r"still held by process \d+ on .* after 1 s"):
+                take(place, clock)
+
+
+def test_a_dead_holder_is_waited_out_and_no_longer(place: Place, clock: Clock) -> None:
+    first = take(place, clock)
+    began = clock.now
+    with pytest.raises(LockedError):
+        take(place, clock, timeout_s=LEASE_S - 5)
+    assert not first.sure
+    second = take(place, clock, timeout_s=2 * LEASE_S)
+    # The one who gave up does not count: the second one has watched for the whole time itself.
+    assert LEASE_S <= clock.now - began - (LEASE_S - 5) <= LEASE_S + 10
+    assert second.sure
+
+
+def test_a_holder_that_renews_is_never_overtaken(place: Place, clock: Clock) -> None:
+    first = take(place, clock)
+    for _ in range(40):
+        with pytest.raises(LockedError):
+            take(place, clock, timeout_s=RENEW_S)
+        first.renew(place)
+        assert first.sure
+
+
+def test_nobody_writes_who_could_not_renew_before_anybody_else_may(place: Place, clock: Clock) -> None:
+    first = take(place, clock)
+    place.broken = True
+    first.renew(place)
+    clock.now += SURE_S - 0.1
+    first.check("k")
+    clock.now += 0.2
+    with pytest.raises(LockedError, match=r"k.*is not written: the lock x"):
+        first.check("k")
+    assert LEASE_S >= 2 * SURE_S
+
+
+def test_a_holder_that_was_overtaken_knows_at_its_next_renewal(place: Place, clock: Clock) -> None:
+    first = take(place, clock)
+    second = take(place, clock, timeout_s=2 * LEASE_S)
+    first.renew(place)
+    assert not first.sure
+    first.let_go(place)
+    assert second.sure
+    second.renew(place)
+    assert second.sure, "what the first one let go was not the second one's"
+    with pytest.raises(LockedError):
+        take(place, clock)
+
+
+def test_a_renewal_counts_from_when_it_was_sent(place: Place, clock: Clock) -> None:
+    first = take(place, clock)
+
+    class Slow(Place):
+        def write(self, data: bytes, seen: str | None) -> str | None:
+            clock.now += SURE_S - 1
+            return place.write(data, seen)
+
+    first.renew(Slow())
+    clock.now += 2
+    assert not first.sure
+
+
+@pytest.mark.parametrize("before", ["nothing", "free"])
+def test_of_many_who_see_it_free_one_gets_it(clock: Clock, before: str) -> None:
+    all_have_seen = threading.Barrier(8)
+
+    class Seen(Place):
+        def read(self) -> tuple[bytes, str] | None:
+            found = super().read()
+            all_have_seen.wait(30)
+            return found
+
+    place, won = Seen(), list[Lease]()
+    if before == "free":
+        place.data = b'{"free": true}'
+
+    def run() -> None:
+        with contextlib.suppress(LockedError):
+            won.append(take(place, clock, timeout_s=0.0))
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"{}", b'{"free": 1}', b'"free"'])
+def test_what_others_have_written_there_runs_out_as_well(place: Place, clock: Clock, data: bytes) -> None:
+    place.data = data
+    with pytest.raises(LockedError, match="still held by another process"):
+        take(place, clock)
+    assert take(place, clock, timeout_s=2 * LEASE_S).sure
