@@ -71,3 +71,10 @@ def test_every_dependency_has_its_line() -> None:
 def test_constraints_name_no_registry() -> None:
     for line in (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines():
         assert re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[A-Za-z0-9.!+-]+", line), line
+
+
+@pytest.mark.parametrize("name", ["correctness.md", "reliability.md"])
+def test_tests_that_a_promise_names_are_there(name: str) -> None:
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", (REPOSITORY / "docs" / name).read_text(encoding="utf-8")))
+    assert named
+    assert [path for path in sorted(named) if not (REPOSITORY / path).is_file()] == []
