@@ -8,6 +8,7 @@ Parts of uploads that were killed are never listed; a lifecycle rule of the buck
 import contextlib
 import hashlib
 import io
+import re
 import tempfile
 import threading
 import uuid
@@ -32,10 +33,11 @@ from s2chips_core.storage.base import key_parts
 from s2chips_core.storage.lease import Lease, hold
 
 ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+SESSION_TOKEN_VARIABLE = "AWS_SESSION_TOKEN"  # noqa: S105 - a name, no token
 _FROM_ENVIRONMENT = {
     "access_key_id": ACCESS_KEY_VARIABLE,
     "secret_access_key": SECRET_KEY_VARIABLE,
-    "session_token": "AWS_SESSION_TOKEN",
+    "session_token": SESSION_TOKEN_VARIABLE,
 }
 DEFAULT_REGION = "us-east-1"
 REQUEST_MOST_S = 25
@@ -43,6 +45,8 @@ REQUEST_MOST_S = 25
 _RETRIES, _RETRY_MOST = 5, timedelta(seconds=20)
 _READ_BYTES = 1 << 20
 _DELETE_MOST = 1000
+_STATUS = re.compile(r"status code: [0-9]{3}( [A-Z][A-Za-z ]+)?")
+"""Up to here obstore's sentence is its own; behind it the service's answer, which may repeat the keys it was asked with."""
 
 Locks = Literal["conditional", "this_machine"]
 
@@ -349,4 +353,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
         return f"Access denied (look at {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}, or the machine's role)"
     first = str(error).strip().splitlines()[0]
-    return first.partition("<")[0].strip()[:300] or type(error).__name__
+    answered = _STATUS.search(first)
+    return first[: answered.end() if answered else 300].strip() or type(error).__name__

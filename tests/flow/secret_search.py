@@ -50,7 +50,7 @@ class Search:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """Every file, also hidden ones: path from the folder -> bytes. What SQLite has in its journal it is made to write first."""
+    """Every file, also hidden ones: path from the folder -> bytes; of a database with what was in its journal."""
     for path in folder.rglob("*.db"):
         with contextlib.closing(sqlite3.connect(path)) as database:
             database.execute("PRAGMA wal_checkpoint")

@@ -4,8 +4,10 @@ fail, whatever the services say to them.
 First that the search finds a secret in each kind of place; then real runs, as a user starts them, and a search of it all.
 """
 
+import base64
 import contextlib
 import gzip
+import itertools
 import json
 import logging
 import os
@@ -14,6 +16,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import urllib.parse
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +34,7 @@ import pytest
 import yaml
 from botocore.config import Config
 
-from s2chips_core import layout, tables
+from s2chips_core import tables
 from s2chips_core.ais import connection_limit
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.overpasses.schedule import format_schedule
@@ -43,6 +46,7 @@ from tests.ais.capture_rig import EAGER, HASTY, fleet, now
 from tests.archive_fixtures import Archives
 from tests.flow.conftest import REPOSITORY
 from tests.flow.secret_search import Search, files_below
+from tests.reliability import often
 from tests.scenes import stand_ins
 from tests.scenes.stand_ins import SENSED, TILE, World
 from tests.storage import s3_servers
@@ -95,14 +99,11 @@ def _snapshot(secret: str, folder: Path) -> None:
 
 
 def _url(secret: str, folder: Path) -> None:
-    import urllib.parse
-
-    (folder / "provenance.json").write_text(json.dumps({"href": f"https://host/a.tif?{urllib.parse.urlencode({'k': secret})}"}))
+    query = urllib.parse.urlencode({"k": secret})
+    (folder / "provenance.json").write_text(json.dumps({"href": f"https://host/a.tif?{query}"}))
 
 
 def _page(secret: str, folder: Path) -> None:
-    import base64
-
     text = base64.b64encode(f"<svg>{secret}</svg>".encode()).decode()
     (folder / "report.html").write_text(f'<img src="data:image/svg+xml;base64,{text}">')
 
@@ -355,3 +356,139 @@ def assert_all_kinds(everything: Mapping[str, bytes]) -> None:
         "export/stac/",
     ):
         assert any(part in name for name in everything), part
+
+
+# --- runs that fail
+
+
+@contextlib.contextmanager
+def serve_echo(status: int, write: Callable[[Mapping[str, str]], bytes]) -> Iterator[str]:
+    """A service that refuses everything, and says in its answer what it was asked with; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+        def _refuse(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = write({"path": self.path, "secret": SECRETS["AWS_SECRET_ACCESS_KEY"], **dict(self.headers)})
+            self.send_response(status, body.decode("latin-1").replace("\n", " ")[:200])
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _refuse  # noqa: N815 - names of http.server
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def as_json(asked: Mapping[str, str]) -> bytes:
+    return json.dumps(dict(asked)).encode()
+
+
+def as_text(asked: Mapping[str, str]) -> bytes:
+    return "\n".join(f"{name}: {value}" for name, value in asked.items()).encode()
+
+
+def as_xml(asked: Mapping[str, str]) -> bytes:
+    said = "".join(f"<{name}>{value}</{name}>" for name, value in asked.items())
+    return f"<Error><Code>SignatureDoesNotMatch</Code>{said}</Error>".encode()
+
+
+ECHOES = [(400, as_json), (403, as_xml), (409, as_text)]
+ECHOES += [one for one in itertools.product((400, 401, 403, 409, 412, 416), (as_json, as_text, as_xml)) if one not in ECHOES]
+
+
+@pytest.mark.parametrize(("status", "write"), ECHOES[: often(3, len(ECHOES))])
+def test_a_bucket_that_repeats_what_it_was_asked_is_not_quoted(
+    status: int, write: Callable[[Mapping[str, str]], bytes], left: Left, tmp_path: Path
+) -> None:
+    with serve_echo(status, write) as url:
+        storage = {"dataset_root": f"s3://{BUCKET}/x", "s3_endpoint": url}
+        config = write_config(tmp_path / "config.yaml", storage=storage)
+        code, said = left.s2chips("prune", "--list", "--config", config)
+        assert code == 1
+        assert f"in s3://{BUCKET}" in said
+        code, said = left.s2chips("doctor", "--offline", "--config", config)
+    assert code == 1
+    assert "failed" in said
+    assert SEARCH.in_files(left.everything()) == {}
+
+
+@pytest.mark.timeout(300)
+def test_runs_that_fail_leave_no_secret(
+    left: Left, ais: AisServed, archives: Archives, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = {"dataset_root": str(tmp_path / "dataset")}
+    file, passes = ships(world, tmp_path / "ships.csv"), schedule(tmp_path / "schedule.csv", 3.0)
+
+    def config(name: str, *providers: str, **sections: Mapping[str, Any]) -> Path:
+        given = {"storage": here, "stac": archives.stac(*(providers or ("cdse",))), **sections}
+        return write_config(tmp_path / f"{name}.yaml", **given)
+
+    # The AIS service does not take the key, and repeats it; then it fails with it in its words.
+    ais.faults.error(f"Api Key {SECRETS[KEY_VARIABLE]} Is Not Valid", times=1)
+    refused = config("ais", ais={"source": "aisstream", "url": ais.url, **HASTY})
+    code, said = left.s2chips("collect-ais", "--schedule", passes, "--config", refused)
+    assert "Api Key" in said, said
+
+    monkeypatch.setenv(NOW_VARIABLE, LATER)
+    # Keys that are another's: CDSE says 403.
+    with monkeypatch.context() as other:
+        other.setenv("CDSE_SECRET_ACCESS_KEY", WRONG["CDSE_SECRET_ACCESS_KEY"])
+        code, said = left.s2chips("chip-from-file", file, "--config", config("cdse"))
+        assert code == 1
+        assert "the server answered 403" in said
+        left.s2chips("doctor", "--config", config("cdse"))
+
+    # Tokens that are taken back as soon as they are given: ships have no chips, and it is said why.
+    blobs = archives.planetary_computer
+    blobs.before_answer = lambda path: blobs.revoke() if path.endswith("tif") else None
+    code, said = left.s2chips("chip-from-file", file, "--config", config("blobs", "planetary_computer"))
+    assert "3 read_error" in said
+    blobs.before_answer = lambda path: None
+
+    # A token service whose answer is none, with a token in it.
+    answer = as_json({"token": "sig=stand-in-token-0009%2F", "msft:expiry": "stand-in-token-0009, for ever"})
+    monkeypatch.setattr(blobs, "other", lambda path: (200, {}, answer) if "/token/" in path else None)
+    code, said = left.s2chips("chip-from-file", file, "--config", config("tokens", "planetary_computer"))
+    assert "gave no token" in said
+
+    # What is in the wrong place: in the file, in a run's own values.
+    misplaced = {"ais": {"api_key": SECRETS[KEY_VARIABLE]}}
+    code, said = left.s2chips("prune", "--dry-run", "--config", config("misplaced", **misplaced))
+    assert "a key that is not known" in said
+    everything = left.everything()
+    del everything["misplaced.yaml"]
+    assert any(b"403" in data for name, data in everything.items() if name.startswith("dataset/reports/files/"))
+    assert SEARCH.in_files(everything) == {}
+
+
+def test_what_dagster_says_of_a_run_that_fails_has_no_secret(left: Left, tmp_path: Path, world: World) -> None:
+    """In a process of Dagster's own, with all that it prints, and a bucket that repeats what it was asked."""
+    file = ships(world, tmp_path / "ships.csv")
+    run_config = tmp_path / "run.yaml"
+    run_config.write_text(yaml.safe_dump({"ops": {"chip_ais_file": {"config": {"path": str(file)}}}}))
+    with serve_echo(400, as_json) as url:
+        config = write_config(tmp_path / "config.yaml", storage={"dataset_root": f"s3://{BUCKET}/x", "s3_endpoint": url})
+        os.environ["S2CHIPS_CONFIG"] = str(config)
+        job = ("-m", "s2chips_dagster.definitions", "-j", "chip_from_ais_file")
+        code, said = left.dagster("job", "execute", *job, "-c", str(run_config))
+    assert code == 1
+    assert "StorageError" in said
+    with dg.DagsterInstance.get() as instance:
+        [run] = instance.get_runs()
+        assert run.status is dg.DagsterRunStatus.FAILURE
+        assert any("StorageError" in str(log.to_json()) for log in instance.all_logs(run.run_id))
+    assert SEARCH.in_files(left.everything()) == {}
