@@ -12,6 +12,7 @@ from s2chips_dagster.export_job import build_export_job
 from s2chips_dagster.file_job import build_file_job
 from s2chips_dagster.inbox import build_inbox_sensor
 from s2chips_dagster.jobs import build_jobs
+from s2chips_dagster.nothing_passed import NothingPassed
 from s2chips_dagster.prune_jobs import build_prune_jobs
 from s2chips_dagster.resources import Workspace
 from s2chips_dagster.schedules import build_schedules
@@ -46,7 +47,7 @@ def build_definitions(config_file: Path, *, now: str = "") -> dg.Definitions:
                 description="Makes tiles_index and the page of the dataset once the days that feed them are done.",
             ),
         ],
-        resources={"workspace": Workspace(config_file=str(config_file), now=now)},
+        resources={"workspace": Workspace(config_file=str(config_file), now=now), "io_manager": NothingPassed()},
         executor=dg.in_process_executor,
     )
 
