@@ -29,7 +29,7 @@ from obstore.exceptions import (
 from obstore.store import S3Store
 
 from s2chips_core.errors import LockedError, StorageError
-from s2chips_core.storage.base import key_parts
+from s2chips_core.storage.base import Entry, key_parts
 from s2chips_core.storage.lease import Lease, hold
 
 ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
@@ -73,7 +73,7 @@ class S3Storage:
         locks: kept in the bucket by conditional writes, or on this machine only: then no other may write this dataset.
         """
         self._bucket, self._prefix, self._locks = bucket, prefix, locks
-        config: dict[str, Any] = {"region": region or environment.get("AWS_REGION") or DEFAULT_REGION}
+        config: Any = {"region": region or environment.get("AWS_REGION") or DEFAULT_REGION}
         if endpoint:
             config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
         config |= {name: environment[v].strip() for name, v in _FROM_ENVIRONMENT.items() if environment.get(v, "").strip()}
@@ -138,6 +138,16 @@ class S3Storage:
             if not _is_hidden(meta["path"]):
                 found[meta["path"]] = f"{meta['e_tag']}-{meta['last_modified'].timestamp():.3f}-{meta['size']:x}"
         return dict(sorted(found.items()))
+
+    def entries(self, prefix: str) -> Sequence[Entry]:
+        """What is below `prefix`, sorted."""
+        below = f"{_path(prefix)}/"
+        found = (
+            Entry(key=meta["path"], size_bytes=meta["size"], modified=meta["last_modified"])
+            for meta in self._metas(prefix)
+            if not _is_hidden(meta["path"].removeprefix(below))
+        )
+        return sorted(found, key=lambda entry: entry.key)
 
     def walk(self, prefix: str) -> Iterator[str]:
         """All keys below `prefix`, without the storage's own, a thousand at a time."""

@@ -17,7 +17,7 @@ def is_pickle(data: bytes) -> bool:
     """Whether it is one, of any protocol, from its first byte to its last."""
     try:
         *_, (last, _, place) = pickletools.genops(data)
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it stumbles over, it is no pickle
         return False
     return last.name == "STOP" and place == len(data) - 1
 
