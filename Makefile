@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
-.PHONY: help demo demo-ui test lint bench docs ui clean
+.PHONY: help demo demo-ui test lint bench docs ui audit clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -56,5 +56,15 @@ bench: $(BENCH_STAMP)  ## speed, memory and requests against other readers and t
 docs: $(DEV_STAMP)  ## the tables of docs/data-dictionary.md, from the schemas
 	$(BIN)/python -m tools.data_dictionary
 
+AUDIT_STAMP := .venv-audit/.installed
+
+$(AUDIT_STAMP): $(DEV_STAMP)
+	test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@touch $@
+
+audit: $(AUDIT_STAMP)  ## known vulnerabilities and licences of what constraints.txt pins; needs the internet, not part of CI
+	$(BIN)/python -m tools.audit .venv-audit/bin/python
+
 clean:  ## remove what demo and installation made
-	rm -rf $(VENV) .venv-bench demo
+	rm -rf $(VENV) .venv-bench .venv-audit demo

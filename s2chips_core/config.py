@@ -21,6 +21,7 @@ from s2chips_core.sections import (
     Limits,
     Masks,
     Prune,
+    Retention,
     SatelliteTracking,
     Scheduling,
     Section,
@@ -48,6 +49,7 @@ class Settings(Section):
     splits: Splits = Splits()
     limits: Limits = Limits()
     prune: Prune = Prune()
+    retention: Retention = Retention()
     scheduling: Scheduling = Scheduling()
     compute: Compute = Compute()
 

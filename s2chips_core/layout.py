@@ -115,6 +115,12 @@ def ais_file(day: date, source_id: str) -> str:
     return f"{ais_folder(day)}/ais_{safe(source_id)}.parquet"
 
 
+def source_of_ais_key(key: str) -> str:
+    """Whose fixes a key below an `ais_folder` has: the capture's, or a file's."""
+    found = re.fullmatch(r"ais_(file-[^.]+)\.parquet", key.rpartition("/")[2])
+    return found[1] if found else CAPTURE
+
+
 def is_recorded_ais(key: str) -> bool:
     """Whether a key below an `ais_folder` is a table of fixes: a snapshot, or rows of an AIS file."""
     return key.endswith(".parquet") and key.rpartition("/")[2].startswith(("ais_overpass_", "ais_file-"))
@@ -264,6 +270,12 @@ def tiles_index() -> str:
 def report(day: date) -> str:
     """The page of a day."""
     return f"reports/report_{ymd(day)}.html"
+
+
+def day_of_page(key: str) -> date | None:
+    """The day of a `report`, or of something in a `views_folder`; none for any other key below `reports_folder`."""
+    found = re.fullmatch(r"reports/(?:report_([0-9]{8})\.html|views/([0-9]{8})/[^/]+)", key)
+    return datetime.strptime(found[1] or found[2], "%Y%m%d").replace(tzinfo=UTC).date() if found else None
 
 
 def prune_proposal(suffix: str) -> str:

@@ -19,9 +19,13 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SclClass = Annotated[int, Field(ge=0, le=11)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 ALL = "all"
-"""In place of a number in `limits`: no cap. Dagster's Launchpad does not show a null."""
+"""In place of a number in `limits` and `retention`: no cap, nothing is removed. Dagster's Launchpad does not show a null."""
 Cap = Annotated[
     Annotated[int, Field(ge=0, strict=True)] | None, BeforeValidator(lambda value: None if value == ALL else value)
+]
+Days = Annotated[
+    Annotated[int, Field(ge=1, le=36_500, strict=True)] | None,
+    BeforeValidator(lambda value: None if value == ALL else value),
 ]
 TileName = Annotated[str, Field(pattern=r"^([1-9]|0[1-9]|[1-5]\d|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V]$")]
 AisMessageType = Literal[
@@ -445,6 +449,24 @@ class Prune(Section):
     )
 
 
+class Retention(Section):
+    """How long things are kept that `housekeeping` may remove, in days; all: for ever."""
+
+    ais_days: Days = Field(
+        None,
+        description="AIS of a day that has been chipped, and that no chip of today or in the trash needs; all: for ever.",
+    )
+    trash_days: Days = Field(
+        None, description="Chips that prune took out; afterwards they cannot be put back; all: for ever."
+    )
+    journal_days: Days = Field(
+        None, description="What a capture had heard that was killed and never finished; all: for ever."
+    )
+    report_days: Days = Field(None, description="Pages and views of days, which can be made again; all: for ever.")
+    lock_days: Days = Field(30, description="Files or objects of locks that nobody has held for so long; all: for ever.")
+    run_days: Days = Field(None, description="Ended runs of Dagster, with their events and logs; all: for ever.")
+
+
 class Scheduling(Section):
     """When things run."""
 
@@ -458,6 +480,7 @@ class Scheduling(Section):
     chipping_cron: str = Field("0 6 * * *", description="When `lagged_chipping` looks for days to chip, cron, UTC.")
     periodic_ais_cron: str = Field("0 * * * *", description="When `periodic_ais_capture` records, cron, UTC.")
     prune_cron: str = Field("0 2 * * *", description="When `nightly_prune` removes what AIS does not vouch for, cron, UTC.")
+    housekeeping_cron: str = Field("30 4 * * 0", description="When `weekly_housekeeping` removes what is old, cron, UTC.")
     late_scene_interval_s: int = Field(
         900, ge=1, le=86_400, description="How often `late_scene_sensor` asks the archive for late scenes, seconds."
     )

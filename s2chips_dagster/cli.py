@@ -16,6 +16,7 @@ from s2chips_core import __version__
 from s2chips_core.errors import S2ChipsError
 from s2chips_dagster.arguments import parse_count, parse_day
 from s2chips_dagster.export_command import add_export_arguments, run_export
+from s2chips_dagster.housekeeping_command import add_housekeeping_arguments, run_housekeeping
 from s2chips_dagster.out_file import write_whole
 from s2chips_dagster.prune_command import add_prune_arguments, run_prune
 from s2chips_dagster.recut_command import add_recut_arguments, run_recut
@@ -101,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
         commands, "prune", _prune, "move chips that recorded AIS does not vouch for to the trash, or put them back"
     )
     add_prune_arguments(prune)
+
+    house = _command(commands, "housekeeping", _housekeeping, "remove what is older than the section retention says")
+    add_housekeeping_arguments(house)
 
     doctor = _command(commands, "doctor", _doctor, "look at everything that runs need, and say what to do about it")
     doctor.add_argument("--offline", action="store_true", help="leave out what needs the network")
@@ -242,6 +246,10 @@ def _recut(options: argparse.Namespace) -> int:
 
 def _prune(options: argparse.Namespace) -> int:
     return DONE if run_prune(options, _config_file(options)) else FAILED
+
+
+def _housekeeping(options: argparse.Namespace) -> int:
+    return DONE if run_housekeeping(options, _config_file(options)) else FAILED
 
 
 def _doctor(options: argparse.Namespace) -> int:

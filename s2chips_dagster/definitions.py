@@ -10,8 +10,10 @@ from s2chips_dagster.assets import build_assets
 from s2chips_dagster.checks import build_checks
 from s2chips_dagster.export_job import build_export_job
 from s2chips_dagster.file_job import build_file_job
+from s2chips_dagster.housekeeping_job import build_housekeeping_job
 from s2chips_dagster.inbox import build_inbox_sensor
 from s2chips_dagster.jobs import build_jobs
+from s2chips_dagster.nothing_passed import NothingPassed
 from s2chips_dagster.prune_jobs import build_prune_jobs
 from s2chips_dagster.resources import Workspace
 from s2chips_dagster.schedules import build_schedules
@@ -30,7 +32,7 @@ def build_definitions(config_file: Path, *, now: str = "") -> dg.Definitions:
     """
     settings = load_settings(config_file, os.environ)
     assets, file_job = build_assets(settings), build_file_job(settings)
-    jobs = [*build_jobs(), *build_prune_jobs(settings)]
+    jobs = [*build_jobs(), *build_prune_jobs(settings), build_housekeeping_job(settings)]
     return dg.Definitions(
         assets=assets,
         asset_checks=build_checks(assets, settings),
@@ -46,7 +48,7 @@ def build_definitions(config_file: Path, *, now: str = "") -> dg.Definitions:
                 description="Makes tiles_index and the page of the dataset once the days that feed them are done.",
             ),
         ],
-        resources={"workspace": Workspace(config_file=str(config_file), now=now)},
+        resources={"workspace": Workspace(config_file=str(config_file), now=now), "io_manager": NothingPassed()},
         executor=dg.in_process_executor,
     )
 

@@ -38,7 +38,7 @@ from s2chips_core.scenes.search import search_areas
 from s2chips_core.scenes.search_pages import CountingStacIO, open_client
 from s2chips_core.scenes.sensing_time import read_beginning
 from s2chips_core.sections import ProviderName
-from s2chips_core.signing import ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE, missing_keys
+from s2chips_core.signing import ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE, SESSION_TOKEN_VARIABLE, missing_keys
 from s2chips_core.storage import s3
 from s2chips_dagster import findings
 from s2chips_dagster.ais_probe import probe_ais_service
@@ -59,7 +59,15 @@ NO_ANSWER = (
     "look at the network (proxy, firewall, DNS) and at stac.endpoint; the archive itself may be down: try again later"
 )
 
-SECRETS = (KEY_VARIABLE, ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE, s3.ACCESS_KEY_VARIABLE, s3.SECRET_KEY_VARIABLE)
+SECRETS = (
+    KEY_VARIABLE,
+    ACCESS_KEY_VARIABLE,
+    SECRET_KEY_VARIABLE,
+    SESSION_TOKEN_VARIABLE,
+    s3.ACCESS_KEY_VARIABLE,
+    s3.SECRET_KEY_VARIABLE,
+    s3.SESSION_TOKEN_VARIABLE,
+)
 
 Check = Callable[[], Finding]
 

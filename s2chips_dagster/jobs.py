@@ -10,12 +10,14 @@ CHIP_DAY = ("scene_matches", "chips", "daily_geojson", "daily_report")
 KIND_TAG = "s2chips/kind"
 """What a run is about; dagster.yaml limits how many of a kind run at once."""
 CAPTURE_KIND, CHIPPING_KIND, PLANNING_KIND, PRUNING_KIND = "capture", "chipping", "planning", "pruning"
+HOUSEKEEPING_KIND = "housekeeping"
 _PRIORITY_TAG = "dagster/priority"
 CAPTURE_TAGS = {KIND_TAG: CAPTURE_KIND, _PRIORITY_TAG: "10"}
 """First of the queue: a window does not wait."""
 PLANNING_TAGS = {KIND_TAG: PLANNING_KIND, _PRIORITY_TAG: "5"}
 CHIPPING_TAGS = {KIND_TAG: CHIPPING_KIND}
 PRUNING_TAGS = {KIND_TAG: PRUNING_KIND}
+HOUSEKEEPING_TAGS = {KIND_TAG: HOUSEKEEPING_KIND}
 
 
 def build_jobs() -> list[Any]:

@@ -78,6 +78,10 @@ class Runs:
         """`restore_pruned`; what its op says of itself, or none when it failed."""
         return self._said("restore_pruned", "restore_chips", {"trash": which})
 
+    def housekeeping(self, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """`housekeeping`; what its op says of itself, or none when it failed."""
+        return self._said("housekeeping", "tidy_up", config)
+
     def _said(self, job: str, op: str, config: Mapping[str, Any]) -> Mapping[str, Any] | None:
         result = self._result(job, {"ops": {op: {"config": dict(config)}}})
         outputs = [event.step_output_data.metadata for event in result.all_events if event.is_successful_output]

@@ -17,7 +17,8 @@ from s2chips_core.config import Settings
 from s2chips_core.sections import Scheduling
 from s2chips_core.storage import Storage
 from s2chips_dagster import past_runs
-from s2chips_dagster.jobs import CAPTURE_TAGS, CHIPPING_TAGS, PLANNING_TAGS, PRUNING_TAGS, job_named
+from s2chips_dagster.housekeeping_job import WEEKLY_RUN_CONFIG
+from s2chips_dagster.jobs import CAPTURE_TAGS, CHIPPING_TAGS, HOUSEKEEPING_TAGS, PLANNING_TAGS, PRUNING_TAGS, job_named
 from s2chips_dagster.prune_jobs import NIGHTLY_RUN_CONFIG
 from s2chips_dagster.resources import Workspace
 from s2chips_dagster.run_config import KEY_MISSING, KEY_VARIABLE, capture_run_config, not_real_ais
@@ -115,7 +116,19 @@ def build_schedules(settings: Settings, jobs: list[Any]) -> list[dg.ScheduleDefi
         today = workspace.clock().date()
         return dg.RunRequest(run_key=f"prune@{today}", run_config=NIGHTLY_RUN_CONFIG, tags=dict(PRUNING_TAGS))
 
-    return [weekly_overpass_plan, lagged_chipping, periodic_ais_capture, nightly_prune]
+    @dg.schedule(
+        name="weekly_housekeeping",
+        job=job_named(jobs, "housekeeping"),
+        cron_schedule=times.housekeeping_cron,
+        execution_timezone="UTC",
+        default_status=OFF,
+        description="Removes what is older than the section retention says, for good; not a dry run.",
+    )
+    def weekly_housekeeping(context: dg.ScheduleEvaluationContext, workspace: Workspace) -> dg.RunRequest:
+        today = workspace.clock().date()
+        return dg.RunRequest(run_key=f"housekeeping@{today}", run_config=WEEKLY_RUN_CONFIG, tags=dict(HOUSEKEEPING_TAGS))
+
+    return [weekly_overpass_plan, lagged_chipping, periodic_ais_capture, nightly_prune, weekly_housekeeping]
 
 
 def lagged_days(today: date, scheduling: Scheduling) -> list[date]:

@@ -167,6 +167,12 @@ def is_held(storage: Storage, capture_id: str) -> bool:
         return True
 
 
+def drop_journal(storage: Storage, capture_id: str) -> None:
+    """Remove the journal of a capture that was killed, and with it what was heard; LockedError when a process has it."""
+    with _held(storage, capture_id, 0.0):
+        remove_journal(storage, capture_id)
+
+
 def finish_capture(storage: Storage, capture_id: str) -> Captured:
     """Make the snapshots and the record of a capture from its journal, and remove that. The caller holds its lock.
 

@@ -5,11 +5,26 @@ that leaves the root is refused. Keys that begin with a dot are the storage's ow
 """
 
 import contextlib
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import IO, Protocol
 
 from s2chips_core.errors import StorageError
+
+LOCKS = ".locks"
+"""Below it the storage keeps its locks, as `{name}.lock`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Something that is kept, without its bytes."""
+
+    key: str
+    size_bytes: int
+    modified: datetime
+    """Aware UTC, by the clock of whatever keeps it."""
 
 
 class Storage(Protocol):
@@ -32,6 +47,9 @@ class Storage(Protocol):
 
     def versions(self, prefix: str) -> dict[str, str]:
         """All keys below the folder `prefix`, sorted, with a word that is another one after each put."""
+
+    def entries(self, prefix: str) -> Sequence[Entry]:
+        """What is below the folder `prefix`, sorted by key; of the storage's own only what is below `prefix` itself."""
 
     def walk(self, prefix: str) -> Iterator[str]:
         """All keys below the folder `prefix` in any order, one after another: of millions no list is made."""

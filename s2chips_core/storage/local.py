@@ -7,14 +7,15 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from filelock import FileLock, Timeout
 
 from s2chips_core.errors import LockedError, StorageError
-from s2chips_core.storage.base import key_parts
+from s2chips_core.storage.base import LOCKS, Entry, key_parts
 
 _FINE_NS = 1_000_000
 """Times that are all whole numbers of this are those of a file system that keeps no finer ones."""
@@ -122,6 +123,16 @@ class LocalStorage:
             time.sleep((_COARSEST_NS - age_ns) / 1e9)
         return dict(sorted(found.items()))
 
+    def entries(self, prefix: str) -> Sequence[Entry]:
+        """What is below `prefix`, sorted; what goes meanwhile is left out."""
+        found = []
+        for key in self.list(prefix):
+            with contextlib.suppress(FileNotFoundError):
+                seen = self.path(key).stat()
+                modified = datetime.fromtimestamp(seen.st_mtime, UTC)
+                found.append(Entry(key=key, size_bytes=seen.st_size, modified=modified))
+        return found
+
     def delete(self, key: str) -> None:
         """Remove the file and the folders it leaves empty."""
         path = self.path(key)
@@ -177,7 +188,7 @@ class LocalStorage:
             self._lock_file(name).unlink(missing_ok=True)
 
     def _lock_file(self, name: str) -> Path:
-        return self.root / ".locks" / f"{name}.lock"
+        return self.root / LOCKS / f"{name}.lock"
 
     def url(self, key: str) -> str:
         """The absolute path."""

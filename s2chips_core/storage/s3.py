@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import re
 import tempfile
 import threading
 import uuid
@@ -29,16 +30,17 @@ from obstore.exceptions import (
 from obstore.store import S3Store
 
 from s2chips_core.errors import LockedError, StorageError
-from s2chips_core.storage.base import key_parts
+from s2chips_core.storage.base import Entry, key_parts
 from s2chips_core.storage.lease import Lease, hold
 
 log = logging.getLogger(__name__)
 
 ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+SESSION_TOKEN_VARIABLE = "AWS_SESSION_TOKEN"  # noqa: S105 - a name, no token
 _FROM_ENVIRONMENT = {
     "access_key_id": ACCESS_KEY_VARIABLE,
     "secret_access_key": SECRET_KEY_VARIABLE,
-    "session_token": "AWS_SESSION_TOKEN",
+    "session_token": SESSION_TOKEN_VARIABLE,
 }
 DEFAULT_REGION = "us-east-1"
 REQUEST_MOST_S = 25
@@ -48,6 +50,8 @@ _READ_BYTES = 1 << 20
 _DELETE_MOST = 1000
 _NO_RANGES = "non-partial response"
 """What object_store says of a service that answers a range with the whole object."""
+_STATUS = re.compile(r"status code: [0-9]{3}( [A-Z][A-Za-z ]+)?")
+"""Up to here obstore's sentence is its own; behind it the service's answer, which may repeat the keys it was asked with."""
 
 Locks = Literal["conditional", "this_machine"]
 
@@ -139,6 +143,16 @@ class S3Storage:
             if not _is_hidden(meta["path"]):
                 found[meta["path"]] = f"{meta['e_tag']}-{meta['last_modified'].timestamp():.3f}-{meta['size']:x}"
         return dict(sorted(found.items()))
+
+    def entries(self, prefix: str) -> Sequence[Entry]:
+        """What is below `prefix`, sorted."""
+        below = f"{_path(prefix)}/"
+        found = (
+            Entry(key=meta["path"], size_bytes=meta["size"], modified=meta["last_modified"])
+            for meta in self._metas(prefix)
+            if not _is_hidden(meta["path"].removeprefix(below))
+        )
+        return sorted(found, key=lambda entry: entry.key)
 
     def walk(self, prefix: str) -> Iterator[str]:
         """All keys below `prefix`, without the storage's own, a thousand at a time."""
@@ -367,4 +381,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
         return f"Access denied (look at {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}, or the machine's role)"
     first = str(error).strip().splitlines()[0]
-    return first.partition("<")[0].strip()[:300] or type(error).__name__
+    answered = _STATUS.search(first)
+    return first[: answered.end() if answered else 300].strip() or type(error).__name__

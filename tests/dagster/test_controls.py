@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from s2chips_core.ais.tables import COLUMN_ALIASES
 from s2chips_core.config import Settings, load_settings
 from s2chips_core.errors import ConfigError
-from s2chips_core.sections import ALL
+from s2chips_core.sections import ALL, Retention
 from s2chips_dagster.definitions import build_definitions
 from s2chips_dagster.run_config import KEY_VARIABLE, refuse_bad_values
 from tests.dagster.conftest import DAY, REPOSITORY, DayRun, MakeDataset
@@ -29,7 +29,7 @@ CONTROLS = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
 FILE_JOB, FILE_STEP = "chip_from_ais_file", "chip_ais_file"
 PLACES = (("path",), ("out",))
 """What has no default: the file to read, the folder to write."""
-CAPS = ("limits.max_ships", "limits.max_chips")
+CAPS = ("limits.max_ships", "limits.max_chips", *(f"retention.{key}" for key in Retention.model_fields))
 
 
 class Field(NamedTuple):
@@ -133,8 +133,9 @@ def test_a_cap_is_a_number_or_all(value: object) -> None:
     """`null` too: the file has it."""
     for field in (field for field in OF_SETTINGS if field.key in CAPS):
         refuse_bad_values(field.given(value), SETTINGS)
-        chosen = SETTINGS.override({"limits": {field.path[1]: value}})
-        assert getattr(chosen.limits, field.path[1]) == (7 if value == 7 else None)
+        section, key = field.path
+        chosen = SETTINGS.override({section: {key: value}})
+        assert getattr(getattr(chosen, section), key) == (7 if value == 7 else None)
 
 
 def test_the_launchpad_shows_every_field_but_the_places() -> None:

@@ -5,6 +5,7 @@ import io
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from s2chips_core.errors import LockedError, StorageError
-from s2chips_core.storage import Storage
+from s2chips_core.storage import LOCKS, Storage
 
 
 def test_put_get_list_delete(any_storage: Storage) -> None:
@@ -30,6 +31,23 @@ def test_put_get_list_delete(any_storage: Storage) -> None:
     assert any_storage.list("a") == ["a/d.bin"]
     assert any_storage.list("nowhere") == []
     assert any_storage.url("a/d.bin").endswith("/a/d.bin")
+
+
+def test_entries_are_keys_with_size_and_time(any_storage: Storage) -> None:
+    any_storage.put("a/b.bin", b"22")
+    any_storage.put("a/.hidden", b"1")
+    any_storage.put("b/c.bin", b"333")
+    [entry] = any_storage.entries("a")
+    assert (entry.key, entry.size_bytes) == ("a/b.bin", 2)
+    assert abs(datetime.now(UTC) - entry.modified) < timedelta(minutes=1)
+    assert any_storage.entries("nowhere") == []
+
+
+def test_locks_are_found_below_their_own_folder_only(any_storage: Storage) -> None:
+    any_storage.put("a.bin", b"1")
+    any_storage.put(f"{LOCKS}/old.lock", b"1")
+    assert [entry.key for entry in any_storage.entries(LOCKS)] == [f"{LOCKS}/old.lock"]
+    assert any_storage.list("a") == []
 
 
 def test_an_empty_file_is_a_file(any_storage: Storage) -> None:
