@@ -21,6 +21,8 @@ from s2chips_core.overpasses.tile_grid import TILE_SIDE_M, tile_corner
 from s2chips_core.scenes.providers import ASSET_BANDS, GSD_M, CollectionProfile, Provider
 from s2chips_core.scenes.scene import Asset, Scene
 
+ID_MOST_CHARS = 250
+"""A product's name has 60."""
 # ESA's naming convention: S2A_MSIL2A_20231008T175231_N0509_R141_T13TDE_20231008T233154(.SAFE)
 _PRODUCT = re.compile(r"(S2[A-D])_MSI(L1C|L2A)_(\d{8}T\d{6})_N(\d{2})(\d{2})_R\d{3}_T(\d{2}[C-X][A-Z]{2})_\d{8}T\d{6}")
 _PLATFORM = re.compile(r"(?:sentinel-?|s)2([a-d])", re.IGNORECASE)
@@ -44,8 +46,9 @@ def parse_item(item: Mapping[str, Any], provider: Provider, profile: CollectionP
             and what is expected.
     """
     item_id = item.get("id")
-    if not isinstance(item_id, str) or not item_id:
-        raise InputError("item", item_id, "an id")
+    # It becomes part of texts and tables: half of a character pair, or one that turns the line around, is no part of any id.
+    if not isinstance(item_id, str) or not 0 < len(item_id) <= ID_MOST_CHARS or not item_id.isprintable():
+        raise InputError("item", item_id, f"an id of 1 to {ID_MOST_CHARS} printable characters")
     where = f"item {item_id}"
     if item.get("collection") != profile.collection:
         raise InputError(f"{where}: collection", item.get("collection"), profile.collection)
