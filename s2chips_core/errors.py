@@ -37,7 +37,7 @@ class InputError(S2ChipsError):
 
     def __init__(self, where: str, got: object, expected: str) -> None:
         self.where, self.got, self.expected = where, got, expected
-        super().__init__(f"{where}: got {_shown(got)}, expected {expected}")
+        super().__init__(_cut(f"{where}: got {_shown(got)}, expected {expected}", 2 * SHOWN_MOST_CHARS))
 
 
 class ArchiveError(S2ChipsError):
@@ -54,7 +54,7 @@ class ReadError(S2ChipsError):
 
     def __init__(self, href: str, problem: str) -> None:
         self.href, self.problem = href, problem
-        super().__init__(f"{href}: {problem}")
+        super().__init__(_cut(f"{href}: {problem}"))
 
 
 class HostNotAllowedError(ReadError):
@@ -125,7 +125,7 @@ def _shown(got: object) -> str:
     return _cut(text)
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, most: int = SHOWN_MOST_CHARS) -> str:
     """Not too long, and without what no encoding can write: half of a pair of characters."""
-    text = text if len(text) <= SHOWN_MOST_CHARS else f"{text[:SHOWN_MOST_CHARS]}…"
+    text = text if len(text) <= most else f"{text[:most]}…"
     return text.encode("utf-8", errors="backslashreplace").decode("utf-8")

@@ -21,6 +21,8 @@ from s2chips_core.overpasses.tile_grid import TILE_SIDE_M, tile_corner
 from s2chips_core.scenes.providers import ASSET_BANDS, GSD_M, CollectionProfile, Provider
 from s2chips_core.scenes.scene import Asset, Scene
 
+UTM_MOST_M = 20_000_000
+"""No easting or northing is larger."""
 ID_MOST_CHARS = 250
 """A product's name has 60."""
 # ESA's naming convention: S2A_MSIL2A_20231008T175231_N0509_R141_T13TDE_20231008T233154(.SAFE)
@@ -248,7 +250,7 @@ def _footprint(geometry: object, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: geometry", str(error), expected) from error
     if polygon.is_empty or not (abs(corners[:, 0]) <= 360).all() or not (abs(corners[:, 1]) <= 90).all():
         raise InputError(f"{where}: geometry", "an empty one, or one beyond the Earth", expected)
-    return dict(geometry)
+    return {"type": geometry["type"], "coordinates": geometry["coordinates"]}
 
 
 def _self_href(item: Mapping[str, Any]) -> str | None:
@@ -307,6 +309,8 @@ def _grid(asset: Mapping[str, Any], band: str, mgrs_tile: str, epsg: int, where:
     a, b, c, d, e, f = (float(number) for number in numbers[:6] if number is not None)
     if a not in (10.0, 20.0) or e != -a or b != 0.0 or d != 0.0:
         raise InputError(f"{where}: proj:transform", transform, expected)
+    if not (abs(c) <= UTM_MOST_M and abs(f) <= UTM_MOST_M):
+        raise InputError(f"{where}: proj:transform", transform, f"an upper-left corner within {UTM_MOST_M} m")
     return int(a), c, f
 
 
@@ -315,9 +319,10 @@ def _shape(asset: Mapping[str, Any], gsd_m: int, where: str) -> tuple[int, int]:
     if value is None:
         return TILE_SIDE_M // gsd_m, TILE_SIDE_M // gsd_m
     sides = [_number(side) for side in value] if isinstance(value, list) and len(value) == 2 else []
-    whole = [int(side) for side in sides if side is not None and side == int(side) and 0 < side <= 100_000]
+    most = TILE_SIDE_M // gsd_m
+    whole = [int(side) for side in sides if side is not None and side == int(side) and 0 < side <= most]
     if len(whole) != 2:
-        raise InputError(f"{where}: proj:shape", value, "rows and columns")
+        raise InputError(f"{where}: proj:shape", value, f"rows and columns, at most {most} for pixels of {gsd_m} m")
     return whole[0], whole[1]
 
 

@@ -164,7 +164,9 @@ def check_same_host(href: str, endpoint: str, what: str) -> None:
         host = host_of(endpoint)
         check_allowed(href, (host,))
     except ReadError as error:
-        raise ArchiveError(endpoint, f"{what} leads to {without_query(href)[:200]!r}, which is not asked: {error}") from error
+        raise ArchiveError(
+            endpoint, f"{what} leads to {without_query(href)[:200]!r}, which is not asked: {error}"
+        ) from error
 
 
 def open_client(endpoint: str, stac_io: StacApiIO) -> Client:

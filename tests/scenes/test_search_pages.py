@@ -76,6 +76,7 @@ def _answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[tup
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(f"{self.command} {self.path}")
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
             with suppress(OSError):
                 answer(self)
 
