@@ -29,7 +29,12 @@ def raster_differences(path: str, stored: bytes, geotiff: bytes, *, told: Collec
         The band, or `file`, and a sentence with the numbers.
     """
     try:
-        with MemoryFile(stored or b"\0") as one, one.open(driver="GTiff") as old, MemoryFile(geotiff) as other, other.open(driver="GTiff") as new:
+        with (
+            MemoryFile(stored or b"\0") as one,
+            one.open(driver="GTiff") as old,
+            MemoryFile(geotiff) as other,
+            other.open(driver="GTiff") as new,
+        ):
             for name in ("count", "dtypes", "shape", "crs", "transform", "nodata", "descriptions"):
                 was, now = getattr(old, name), getattr(new, name)
                 if was != now:
