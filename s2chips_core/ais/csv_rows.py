@@ -52,7 +52,7 @@ def read_rows(data: bytes, filename: str, is_header: Callable[[list[str]], int],
             lines.chars = 0
             if hinted and any(cell.strip() for cell in row):
                 hinted = False
-                row = []  # noqa: PLW2901 - the hint's line still counts as one
+                row = []
             yield row
     except csv.Error as error:
         raise InputError(filename, f"broken CSV ({error})", expected) from error

@@ -44,9 +44,7 @@ def read_columns(
         raise InputError(filename, f"no readable Parquet file ({error})", expected) from error
 
 
-def _read(
-    file: pq.ParquetFile, filename: str, most_cells: int, most_bytes: int
-) -> tuple[list[str], list[list[object]]]:
+def _read(file: pq.ParquetFile, filename: str, most_cells: int, most_bytes: int) -> tuple[list[str], list[list[object]]]:
     metadata = file.metadata
     size = sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
     if size > most_bytes:

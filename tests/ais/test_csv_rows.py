@@ -72,7 +72,7 @@ def test_what_is_no_utf_8_only_at_its_end_is_windows_1252() -> None:
 
 
 @settings(max_examples=often(200, 5000), deadline=None)
-@given(st.binary(max_size=300) | st.lists(st.sampled_from([*b'a1,;\t|"\'\n\r\0=\xff\xfe\xc3']), max_size=60).map(bytes))
+@given(st.binary(max_size=300) | st.lists(st.sampled_from([*b"a1,;\t|\"'\n\r\0=\xff\xfe\xc3"]), max_size=60).map(bytes))
 def test_any_bytes_are_rows_or_refused(data: bytes) -> None:
     try:
         rows = _rows(data)

@@ -113,16 +113,17 @@ def test_less_well_packed_cells_are_counted_too() -> None:
 
 def _one_sheet_many_times(count: int) -> dict[str, bytes]:
     sheet = PARTS[BOOK].partition(b"<sheets>")[2].partition(b"</sheets>")[0]
-    return {**PARTS, BOOK: PARTS[BOOK].replace(sheet, b"".join(sheet.replace(b'"Sheet"', b'"S%d"' % n) for n in range(count)))}
+    return {
+        **PARTS,
+        BOOK: PARTS[BOOK].replace(sheet, b"".join(sheet.replace(b'"Sheet"', b'"S%d"' % n) for n in range(count))),
+    }
 
 
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
     f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )
 CASES: dict[str, Callable[[], bytes]] = {
-    "entities": lambda: _zipped(
-        {**PARTS, SHEET: _sheet('<row><c t="str"><v>&i;</v></c></row>', before=f"{ENTITIES}]>")}
-    ),
+    "entities": lambda: _zipped({**PARTS, SHEET: _sheet('<row><c t="str"><v>&i;</v></c></row>', before=f"{ENTITIES}]>")}),
     "an external entity": lambda: _zipped(
         {
             **PARTS,
@@ -155,7 +156,7 @@ def test_links_to_other_files_and_formulas_are_left_alone() -> None:
         'Target="file:///etc/passwd"/></Relationships>'
     )
     cells = '<c t="str"><v>mmsi</v></c><c t="str"><v>lat</v></c><c t="str"><v>lon</v></c>'
-    formula = "<c><f>[1]Sheet1!A1</f><v>244660123</v></c><c><v>1</v></c><c><f>WEBSERVICE(\"http://x/\")</f><v>2</v></c>"
+    formula = '<c><f>[1]Sheet1!A1</f><v>244660123</v></c><c><v>1</v></c><c><f>WEBSERVICE("http://x/")</f><v>2</v></c>'
     parts = {
         **PARTS,
         "xl/externalLinks/externalLink1.xml": link.encode(),
@@ -195,7 +196,10 @@ def test_any_cells_are_targets_or_refused(rows: list[tuple[str, list[tuple[str, 
 
 
 @settings(max_examples=often(40, 5000), deadline=None)
-@given(st.sampled_from(sorted(PARTS)), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 6), st.binary(max_size=6)), max_size=4))
+@given(
+    st.sampled_from(sorted(PARTS)),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 6), st.binary(max_size=6)), max_size=4),
+)
 def test_damaged_xml_of_any_part_is_read_or_refused(part: str, edits: list[tuple[float, int, bytes]]) -> None:
     """Past the checksums of the archive, which hold off most damage."""
     data = PARTS[part]
