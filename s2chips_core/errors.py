@@ -17,6 +17,9 @@ S2ChipsError
 └── CancelledRunError  the caller asked to stop
 """
 
+SHOWN_MOST_CHARS = 2000
+"""Of what came from outside, in an error."""
+
 
 class S2ChipsError(Exception):
     """Base of every error this project raises on purpose."""
@@ -35,13 +38,14 @@ class InputError(S2ChipsError):
 
     def __init__(self, where: str, got: object, expected: str) -> None:
         self.where, self.got, self.expected = where, got, expected
-        super().__init__(f"{where}: got {got!r}, expected {expected}")
+        super().__init__(_cut(f"{where}: got {_shown(got)}, expected {expected}", 2 * SHOWN_MOST_CHARS))
 
 
 class ArchiveError(S2ChipsError):
     """The STAC service refused, broke off or answered with something that is no STAC."""
 
     def __init__(self, endpoint: str, problem: str) -> None:
+        problem = _cut(problem)
         self.endpoint, self.problem = endpoint, problem
         super().__init__(f"STAC service {endpoint}: {problem}")
 
@@ -51,7 +55,7 @@ class ReadError(S2ChipsError):
 
     def __init__(self, href: str, problem: str) -> None:
         self.href, self.problem = href, problem
-        super().__init__(f"{href}: {problem}")
+        super().__init__(_cut(f"{href}: {problem}"))
 
 
 class HostNotAllowedError(ReadError):
@@ -120,3 +124,17 @@ class SchemaError(S2ChipsError):
 
 class CancelledRunError(S2ChipsError):
     """The caller asked to stop before all was done; nothing half-written is left."""
+
+
+def _shown(got: object) -> str:
+    try:
+        text = repr(got)
+    except (RecursionError, ValueError):  # JSON may be deeper than what Python writes out; a number may be too long
+        text = f"something of type {type(got).__name__} that is too deep to show"
+    return _cut(text)
+
+
+def _cut(text: str, most: int = SHOWN_MOST_CHARS) -> str:
+    """Not too long, and without what no encoding can write: half of a pair of characters."""
+    text = text if len(text) <= most else f"{text[:most]}…"
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")

@@ -11,7 +11,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -31,6 +31,8 @@ RENEW_BEFORE = timedelta(minutes=2)
 """A signature is replaced so long before it ends: longer than any request takes."""
 YOUNG = timedelta(seconds=2)
 """A signature that is no older was renewed by another thread while this one waited for its answer."""
+TOKEN_MOST_CHARS = 8192
+"""A token has 200; servers take no longer line than this."""
 _ANSWER_EXPECTED = "a JSON object with msft:expiry and token"
 
 
@@ -87,9 +89,10 @@ class SasSigner:
         try:
             answer = json.loads(self._ask(href))
             token, expiry = answer["token"], datetime.fromisoformat(answer["msft:expiry"])
-            if not isinstance(token, str) or not token or expiry.tzinfo is None:
+            if not isinstance(token, str) or not 0 < len(token) <= TOKEN_MOST_CHARS or expiry.tzinfo is None:
                 raise ValueError
-        except (ValueError, KeyError, TypeError, AttributeError):
+            expiry = expiry.astimezone(UTC)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             # Without its cause: that may quote the answer, and a token with it.
             raise ReadError(href, f"gave no token, expected {_ANSWER_EXPECTED}") from None
         # A token that ends sooner than it would be replaced serves the request that waits for it.
@@ -217,7 +220,7 @@ class _Signatures:
     def usable(self, name: str, now: datetime) -> str | None:
         """The one that holds a while longer."""
         text, _, ends = self._known.get(name, ("", now, now))
-        return text if ends - RENEW_BEFORE > now else None
+        return text if ends > now + RENEW_BEFORE else None  # not `ends - …`: a service may say the year 1
 
     def keep(self, name: str, text: str, now: datetime, ends: datetime) -> None:
         """Until it ends or is rejected."""

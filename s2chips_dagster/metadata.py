@@ -3,6 +3,7 @@
 import base64
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PREVIEW_ROWS = 10
+_MARKDOWN = re.compile(r"[\\`*\[\]<>!|~&]")
+"""What begins something in Markdown inside of a line; `_` is in many names and begins at most a slant."""
 
 
 def table_preview(frame: "pd.DataFrame", columns: list[str]) -> dg.TableMetadataValue:
@@ -30,12 +33,17 @@ def records_table(rows: "Iterable[Mapping[Any, Any] | pd.Series[Any]]", columns:
 
 def picture(data: bytes, alt: str, media_type: str = "image/jpeg") -> dg.MarkdownMetadataValue:
     """A picture (JPEG, PNG, SVG) that the UI shows inline."""
-    return dg.MetadataValue.md(f"![{alt}](data:{media_type};base64,{base64.b64encode(data).decode()})")
+    return dg.MetadataValue.md(f"![{as_words(alt)}](data:{media_type};base64,{base64.b64encode(data).decode()})")
+
+
+def as_words(text: str) -> str:
+    """A text of somebody else for a place where the UI reads Markdown: no link, no picture that is fetched, one line."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def counts_table(counts: Mapping[str, int], name: str = "outcome", counted: str = "targets") -> dg.MarkdownMetadataValue:
     """Counts by name, also those that are 0, under these headings."""
-    rows = "\n".join(f"| {each} | {count} |" for each, count in counts.items())
+    rows = "\n".join(f"| {as_words(each)} | {count} |" for each, count in counts.items())
     return dg.MetadataValue.md(f"| {name} | {counted} |\n|---|---:|\n{rows}")
 
 

@@ -12,7 +12,7 @@ import dagster as dg
 from s2chips_core import layout
 from s2chips_core.sections import SatelliteTracking
 from s2chips_core.storage import Storage
-from s2chips_dagster.metadata import counts_table, picture, table_preview, throttled
+from s2chips_dagster.metadata import as_words, counts_table, picture, table_preview, throttled
 from s2chips_dagster.resources import Workspace
 
 if TYPE_CHECKING:
@@ -91,4 +91,4 @@ def plan_map(
 
 def notes_list(notes: Sequence[str]) -> dg.MarkdownMetadataValue:
     """What a reader of the plan must know, one line each."""
-    return dg.MetadataValue.md("\n".join(f"- {note}" for note in notes) or "none")
+    return dg.MetadataValue.md("\n".join(f"- {as_words(note)}" for note in notes) or "none")

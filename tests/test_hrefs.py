@@ -1,9 +1,12 @@
 """Hrefs: which host one names, and what is asked of it."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from s2chips_core.errors import HostNotAllowedError, ReadError
 from s2chips_core.hrefs import Address, check_allowed, check_listed, host_of, target_of
+from tests.reliability import often
 
 
 @pytest.mark.parametrize(
@@ -75,3 +78,133 @@ def test_target_of(href: str, address: tuple[str, str, int], line: str, name: st
         "Accept-Encoding: identity",
         "User-Agent: s2chips",
     ]
+
+
+LISTED = ("good.example", "127.0.0.1:8080", "s3://eodata", "[::1]:8080")
+HOSTILE = [
+    "file:///etc/passwd",
+    "FILE:///etc/passwd",
+    "file://good.example/etc/passwd",
+    "/etc/passwd",
+    "../../etc/passwd",
+    "C:\\Windows\\win.ini",
+    "\\\\good.example\\share\\x.tif",
+    "//good.example/x.tif",
+    "/vsicurl/https://good.example/x.tif",
+    "/vsis3/eodata/x.tif",
+    "/vsizip//vsicurl/https://good.example/x.zip",
+    "vsicurl://good.example/x.tif",
+    "data:image/tiff;base64,SUkqAA==",
+    "ftp://good.example/x.tif",
+    "gopher://good.example:443/_x",
+    "jar:https://good.example/x!/y",
+    "javascript:alert(1)",
+    "HTTP://good.example/x.tif",
+    "http://good.example:443/x.tif",
+    "https://good.example.evil.example/x.tif",
+    "https://evil.example/good.example/x.tif",
+    "https://evil.example?good.example",
+    "https://evil.example#good.example",
+    "https://xgood.example/x.tif",
+    "https://x.good.example/x.tif",
+    "https://good.example./x.tif",
+    "https://good.example:444/x.tif",
+    "https://good@evil.example/x.tif",
+    "https://good.example@evil.example/x.tif",
+    "https://good.example:443@evil.example/x.tif",
+    "https://evil.example\\@good.example/x.tif",
+    "https://good.example\\.evil.example/x.tif",
+    "https://good.example%2eevil.example/x.tif",
+    "https://good.example%00.evil.example/x.tif",
+    "https://good.example\t.evil.example/x.tif",
+    "https://good.example\r\nHost: evil.example/x.tif",
+    "https://169.254.169.254/latest/meta-data/",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://[fd00:ec2::254]/latest/",
+    "https://[::ffff:169.254.169.254]/latest/",
+    "https://[::ffff:a9fe:a9fe]/latest/",
+    "https://2852039166/latest/",
+    "https://0xa9fea9fe/latest/",
+    "https://0251.0376.0251.0376/latest/",
+    "https://10.0.0.1/x",
+    "https://192.168.0.1/x",
+    "https://localhost/x",
+    "http://localhost:8080/x",
+    "http://127.1:8080/x",
+    "http://2130706433:8080/x",
+    "http://0177.0.0.1:8080/x",
+    "http://0x7f.0.0.1:8080/x",
+    "http://[::ffff:127.0.0.1]:8080/x",
+    "http://[0:0:0:0:0:0:0:2]:8080/x",
+    "http://127.0.0.1:8080.evil.example/x",
+    "http://127.0.0.1:80800/x",
+    "https://g\u043e\u043ed.example/x.tif",
+    "https://\uff47ood.example/x.tif",
+    "https://good\u3002example/x.tif",
+    "https://good.ex\u00adample/x.tif",
+    "https://good.example\u200b/x.tif",
+    "https://good.example\ud800/x.tif",
+    "s3://eodata.evil/x.jp2",
+    "s3://eodata@evil/x.jp2",
+    "s3:///eodata/x.jp2",
+    "https:good.example/x.tif",
+    "https:///good.example/x.tif",
+    "https://",
+    "",
+]
+
+
+@pytest.mark.parametrize("href", HOSTILE)
+def test_no_spelling_leads_elsewhere(href: str) -> None:
+    """What is refused is refused by name; what is taken is asked of a listed host, whatever the spelling."""
+    try:
+        address, head = target_of(href, LISTED)
+    except ReadError as error:
+        str(error).encode()
+        return
+    assert address in (
+        Address("https", "good.example", 443),
+        Address("http", "127.0.0.1", 8080),
+        Address("http", "::1", 8080),
+    )
+    assert head.count(b"\r\n") == 4
+    raise AssertionError(f"{href!r} is asked of {address}")
+
+
+PARTS = [
+    "https://",
+    "http://",
+    "good.example",
+    "evil.example",
+    "@",
+    ":",
+    "8080",
+    "127.0.0.1",
+    "/",
+    "\\",
+    "?",
+    "#",
+    ".",
+    "[",
+    "]",
+]
+
+
+@settings(max_examples=often(400, 20_000), deadline=None)
+@given(
+    st.lists(st.sampled_from([*PARTS, "%2e", "%00", "\t", "\u3002", "\ud800", "::1", "x"]), max_size=9).map("".join)
+    | st.text()
+)
+def test_any_href_is_refused_or_asked_of_a_listed_host(href: str) -> None:
+    try:
+        address, head = target_of(href, LISTED)
+    except ReadError as error:
+        str(error).encode()
+    else:
+        assert address in (
+            Address("https", "good.example", 443),
+            Address("http", "127.0.0.1", 8080),
+            Address("http", "::1", 8080),
+        )
+        assert head.count(b"\r\n") == 4
+        assert head.count(b"\r") == head.count(b"\n") == 4

@@ -151,6 +151,8 @@ def test_a_service_on_this_machine_brings_its_own_storage(service: Service, cloc
         {"token": 5, "msft:expiry": "2030-01-01T00:00:00Z"},
         {"token": "sig=secret", "msft:expiry": "soon"},
         {"token": "sig=secret", "msft:expiry": "2030-01-01T00:00:00"},
+        {"token": "sig=secret", "msft:expiry": "0001-01-01T00:00:00+14:00"},
+        {"token": "sig=secret" * 1000, "msft:expiry": "2030-01-01T00:00:00Z"},
     ],
 )
 def test_an_answer_that_is_no_token_is_refused_without_being_shown(sas: SasSigner, service: Service, answer: Any) -> None:

@@ -30,6 +30,7 @@ from s2chips_core.ais.recording import record_windows, utc_now
 from s2chips_core.ais.snapshots import read_snapshots, write_snapshots
 from s2chips_core.ais.synthetic import SOURCE as SYNTHETIC
 from s2chips_core.ais.synthetic import synthetic_fixes
+from s2chips_core.ais.table_cells import MAX_BYTES
 from s2chips_core.ais.tables import read_ais_table
 from s2chips_core.ais.targets import TARGET_SCHEMA
 from s2chips_core.ais.windows import CaptureGroup, Window, windows_of_plan
@@ -272,8 +273,10 @@ def check_file(path: Path, *, storage: Storage, now: datetime, columns: Mapping[
 
 
 def _read_bytes(path: Path) -> bytes:
+    """As much of it as tells that it is too large."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(str(path), error.strerror, "a readable CSV, XLSX or Parquet file") from error
 

@@ -1,13 +1,13 @@
 """Cells of a table that somebody else wrote: bytes of a CSV, XLSX or Parquet file -> header and rows.
 
-Here: encodings, delimiters, spreadsheets, Parquet. Not here: what the columns mean (`tables`). Nothing is evaluated: of a
-formula the stored result counts.
+Here: what kind of file it is, gzip, spreadsheets, and how much of it is kept. Not here: rows of a CSV text (`csv_rows`),
+columns of Parquet (`parquet_columns`), what a spreadsheet may unpack to (`workbook_limits`), and what the columns mean
+(`tables`). Nothing is evaluated: of a formula the stored result counts.
 """
 
-import csv
 import gzip
 import io
-import math
+import itertools
 import warnings
 import zipfile
 import zlib
@@ -17,16 +17,20 @@ from datetime import datetime
 from xml.etree.ElementTree import ParseError
 
 import openpyxl
-import pyarrow as pa
-import pyarrow.parquet as pq
 from openpyxl.utils.datetime import MAC_EPOCH
 from openpyxl.utils.exceptions import InvalidFileException
 
+from s2chips_core.ais.csv_rows import read_rows
+from s2chips_core.ais.parquet_columns import read_columns
+from s2chips_core.ais.workbook_limits import check_workbook
 from s2chips_core.errors import InputError
 
 MAX_BYTES = 1 << 30
 """Largest table once unpacked; what unpacks to more is no AIS table."""
-_DELIMITERS = (",", ";", "\t", "|")
+MAX_CELLS = 50_000_000
+"""Of all sheets together, those of rows without content left out: 3 million rows of 17 columns."""
+MAX_ROWS = 10_000_000
+"""Of all sheets together, empty ones too; Excel has 1,048,576 a sheet."""
 # What zipfile, expat and openpyxl raise on files that are cut, flipped, encrypted or of another kind.
 _DAMAGED = (
     zipfile.BadZipFile,
@@ -70,9 +74,11 @@ def read_cells(data: bytes, filename: str, is_header: Callable[[list[str]], int]
     Raises:
         InputError: empty, too large, damaged or no table.
     """
+    if len(data) > MAX_BYTES:
+        raise InputError(filename, f"more than {MAX_BYTES} bytes", "a smaller table")
     if data.startswith(b"\x1f\x8b"):
         data = _unzipped(data, filename)
-    if not data.strip():
+    if not data or data.isspace():
         raise InputError(filename, "an empty file", _EXPECTED)
     if data.startswith(b"PAR1"):
         return _parquet(data, filename)
@@ -80,7 +86,7 @@ def read_cells(data: bytes, filename: str, is_header: Callable[[list[str]], int]
         return _xlsx(data, filename, is_header)
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise InputError(filename, "an old Excel file (.xls)", "it saved as .xlsx or .csv")
-    return _csv(_text(data), filename, is_header)
+    return _table(filename, read_rows(data, filename, is_header, _EXPECTED), _Budget(filename), None)
 
 
 def _unzipped(data: bytes, filename: str) -> bytes:
@@ -94,51 +100,17 @@ def _unzipped(data: bytes, filename: str) -> bytes:
     return content
 
 
-def _text(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    if data[1:2] == b"\0":
-        return data.decode("utf-16-le", errors="replace")
-    if data[:1] == b"\0":
-        return data.decode("utf-16-be", errors="replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")  # what Excel on Windows writes; five of its bytes mean nothing
-
-
-def _csv(text: str, filename: str, is_header: Callable[[list[str]], int]) -> Cells:
-    best: tuple[tuple[int, int], str] = ((-1, 0), ",")
-    skip = 0
-    first_lines = [line for line in text[:100_000].splitlines() if line.strip(" ,;\t|")]
-    if first_lines and first_lines[0].lower().startswith("sep="):  # Excel's own hint
-        first_lines, skip = first_lines[1:], 1
-    if not first_lines:
-        raise InputError(filename, "no line with content", _EXPECTED)
-    for delimiter in _DELIMITERS:
-        header = next(csv.reader(first_lines[:1], delimiter=delimiter), [])
-        # Where none will do, the one that parts it best: an error tells the columns.
-        best = max(best, ((is_header(header), len(header)), delimiter), key=lambda pair: pair[0])
-    try:
-        return _table(filename, csv.reader(io.StringIO(text, newline=""), delimiter=best[1]), skip, None)
-    except csv.Error as error:
-        raise InputError(filename, f"broken CSV ({error})", _EXPECTED) from error
-
-
 def _xlsx(data: bytes, filename: str, is_header: Callable[[list[str]], int]) -> Cells:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise InputError(filename, f"{size} bytes once unpacked", f"at most {MAX_BYTES}")
+        check_workbook(data, filename, most_bytes=MAX_BYTES, expected=_EXPECTED)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # openpyxl tells of styles and validations it leaves aside
-            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-            epoch = book.epoch
+            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+            budget = _Budget(filename, rows=MAX_ROWS)
             tables = []
             for sheet in book.worksheets:
                 sheet.reset_dimensions()  # some writers put down a wrong size
-                tables.append(_table(filename, sheet.iter_rows(values_only=True), 0, epoch, allow_empty=True))
+                tables.append(_table(filename, sheet.iter_rows(values_only=True), budget, book.epoch, allow_empty=True))
             book.close()
     except _DAMAGED as error:
         raise InputError(filename, f"no readable Excel file ({error})", _EXPECTED) from error
@@ -149,41 +121,49 @@ def _xlsx(data: bytes, filename: str, is_header: Callable[[list[str]], int]) -> 
 
 
 def _parquet(data: bytes, filename: str) -> Cells:
-    try:
-        file = pq.ParquetFile(io.BytesIO(data))
-        size = sum(file.metadata.row_group(n).total_byte_size for n in range(file.metadata.num_row_groups))
-        if size > MAX_BYTES:
-            raise InputError(filename, f"{size} bytes once unpacked", f"at most {MAX_BYTES}")
-        table = file.read()
-        columns = [_plain_values(column) for column in table.columns]
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise InputError(filename, f"no readable Parquet file ({error})", _EXPECTED) from error
-    lines = [table.column_names, *zip(*columns, strict=True)] if columns else []
-    return _table(filename, lines, 0, None)
+    names, columns = read_columns(data, filename, most_cells=MAX_CELLS, most_bytes=MAX_BYTES, expected=_EXPECTED)
+    lines = itertools.chain([names], zip(*columns, strict=True)) if names else []
+    return _table(filename, lines, _Budget(filename), None)
 
 
-def _plain_values(column: pa.ChunkedArray) -> list[object]:
-    """Python values, null for NaN; decimals as floats, and times in milliseconds, which is all that is kept of them."""
-    if pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
-    elif pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("ms", tz=column.type.tz), safe=False)
-    return [None if isinstance(value, float) and math.isnan(value) else value for value in column.to_pylist()]
+class _Budget:
+    """How much of a file may still be kept, all its sheets together."""
+
+    def __init__(self, filename: str, *, cells: int = MAX_CELLS, rows: int | None = None) -> None:
+        self._filename, self._cells, self._rows = filename, cells, rows
+
+    def walk(self) -> None:
+        """One more row, whatever is in it; a number of a row in a sheet makes as many empty ones before it."""
+        if self._rows is not None:
+            self._rows -= 1
+            if self._rows < 0:
+                raise InputError(self._filename, "more rows than a table has", f"at most {MAX_ROWS:,}")
+
+    def keep(self, cells: int) -> None:
+        """These are kept."""
+        self._cells -= cells
+        if self._cells < 0:
+            raise InputError(self._filename, f"more than {MAX_CELLS:,} cells", "a smaller table, or several")
 
 
 def _table(
-    filename: str, lines: Iterable[Iterable[object]], skip: int, epoch: datetime | None, *, allow_empty: bool = False
+    filename: str,
+    lines: Iterable[Iterable[object]],
+    budget: _Budget,
+    epoch: datetime | None,
+    *,
+    allow_empty: bool = False,
 ) -> Cells:
     header: list[str] | None = None
     rows: list[list[object]] = []
     row_numbers = []
     for number, line in enumerate(lines, start=1):
+        budget.walk()
         cells = [cell.strip() if isinstance(cell, str) else cell for cell in line]
         if all(cell is None or cell == "" for cell in cells):
             continue
-        if skip:
-            skip -= 1
-        elif header is None:
+        budget.keep(len(cells))
+        if header is None:
             header = ["" if cell is None else str(cell) for cell in cells]
         else:
             rows.append(cells)

@@ -70,6 +70,9 @@ the order here. Before all of these comes what a user names (`ais.columns`)."""
 ABCD = frozenset("abcd")
 """Titles that are dimensions only where all four are there: one alone may be anything."""
 T = TypeVar("T")
+NAME_MOST_CHARS = 120
+"""Of a ship's name or type; AIS has 34 at most."""
+_NAME_READ_CHARS = 1000
 _MISSING = frozenset(("", "nan", "nat", "none", "null", "n/a", "#n/a", "na", "-", "unknown", "undefined"))
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:?\d{2}.*)?|\d{8}T\d{4}.*"
@@ -329,10 +332,13 @@ def _parse_times(
 
 
 def _name(cell: object) -> str | None:
-    """Without AIS's padding: everything from the first @ on."""
+    """Without AIS's padding: everything from the first @ on; and without what cannot be seen, or turns a line around."""
     if cell is None or _is_missing(cell):
         return None
-    return str(cell).split("@")[0].strip() or None
+    text = str(cell).split("@")[0][:_NAME_READ_CHARS]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
+    return text.strip()[:NAME_MOST_CHARS] or None
 
 
 def _ship_type(cell: object) -> str | None:

@@ -71,7 +71,7 @@ def rewrite_geotiff(data: bytes, *, tags: Mapping[str, str], bands: Sequence[str
     Raises:
         ValueError: there is no such band.
     """
-    with MemoryFile(data) as memory, memory.open() as source:
+    with MemoryFile(data) as memory, memory.open(driver="GTiff") as source:
         names = tuple(str(name) for name in source.descriptions)
         chosen = names if bands is None else tuple(bands)
         pixels = source.read([names.index(band) + 1 for band in chosen])
@@ -149,7 +149,7 @@ def _encode(
 def _to_cog(data: bytes, size_px: int, compression: str) -> bytes:
     level = {"LEVEL": "1"} if compression in _LEVELS else {}
     with rasterio.Env(), MemoryFile(data) as source, MemoryFile(ext=".tif") as target:
-        with source.open() as dataset:
+        with source.open(driver="GTiff") as dataset:
             copy_raster(
                 dataset,
                 target.name,

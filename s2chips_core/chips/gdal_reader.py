@@ -31,6 +31,15 @@ _DRIVERS = {
     b"\xff\x4f\xff\x51": "JP2OpenJPEG",
 }
 """By the first bytes: TIFF, BigTIFF, JP2 and a bare JPEG 2000 code stream."""
+_ALONE = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_GEOREF_SOURCES": "INTERNAL",
+    "GDAL_NUM_THREADS": "1",
+}
+"""No file beside the one is looked for: no .aux.xml, no world file."""
+GDAL_BLOCK_MOST_PX = 128 * 1024 * 1024
+"""A whole band of 10,980 x 10,980 pixels in one strip is a block that files have."""
 HEAD_BYTES = 32 * 1024
 """Holds the main header of ESA's JPEG 2000 files with their list of tile-parts, and the directories of most GeoTIFFs."""
 PAGE_BYTES = 16 * 1024
@@ -149,7 +158,7 @@ def read_windows_gdal(asset: Asset, windows: Sequence[Window], fetcher: Fetcher)
     path = f"remote-{id(file):x}/raster"
     try:
         with (
-            rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_NUM_THREADS="1"),
+            rasterio.Env(**_ALONE),
             rasterio.open(path, opener=file.open, driver=driver) as dataset,
         ):
             if dataset.count != 1 or dataset.dtypes[0] not in ("uint8", "uint16"):
@@ -168,6 +177,11 @@ def read_windows_gdal(asset: Asset, windows: Sequence[Window], fetcher: Fetcher)
             )
             if problem:
                 raise ReadError(file.shown, problem)
+            block_rows, block_cols = dataset.block_shapes[0]
+            if block_rows * block_cols > GDAL_BLOCK_MOST_PX:
+                raise ReadError(
+                    file.shown, f"has blocks of {block_rows} x {block_cols} pixels, at most {GDAL_BLOCK_MOST_PX} are decoded"
+                )
             pixels = _read_in_order(dataset, windows)
     except (RasterioError, UnicodeDecodeError) as error:  # rasterio takes GDAL's texts, such as the CRS's name, for UTF-8
         raise file.problem or ReadError(file.shown, f"GDAL cannot read it: {error}") from error

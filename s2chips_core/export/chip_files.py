@@ -107,7 +107,7 @@ def rewritten(files: ChipFiles, shown: Mapping[str, Any], labels: Labels | None)
 @contextlib.contextmanager
 def _opened(key: str, data: bytes) -> Iterator[DatasetReader]:
     try:
-        with MemoryFile(data) as memory, memory.open() as raster:
+        with MemoryFile(data) as memory, memory.open(driver="GTiff") as raster:
             yield raster
     except RasterioIOError as error:
         raise StorageError(key, f"is no GeoTIFF: {error}") from error

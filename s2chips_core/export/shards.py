@@ -96,7 +96,7 @@ def _in_tar(size: int) -> int:
 
 
 def _npy(tif: bytes) -> bytes:
-    with MemoryFile(tif) as memory, memory.open() as raster:
+    with MemoryFile(tif) as memory, memory.open(driver="GTiff") as raster:
         pixels = raster.read()
     sink = io.BytesIO()
     np.save(sink, pixels, allow_pickle=False)

@@ -145,7 +145,7 @@ def check_reflectance(storage: Storage, paths: Sequence[str], *, sample: int = 5
     clipped: Counter[str] = Counter()
     valid: Counter[str] = Counter()
     for path in chosen:
-        with MemoryFile(storage.get(path)) as memory, memory.open() as raster:
+        with MemoryFile(storage.get(path)) as memory, memory.open(driver="GTiff") as raster:
             for number, band in enumerate(raster.descriptions, start=1):
                 pixels = raster.read(number)
                 valid[str(band)] += int(np.count_nonzero(pixels > 0))

@@ -29,7 +29,12 @@ def raster_differences(path: str, stored: bytes, geotiff: bytes, *, told: Collec
         The band, or `file`, and a sentence with the numbers.
     """
     try:
-        with MemoryFile(stored or b"\0") as one, one.open() as old, MemoryFile(geotiff) as other, other.open() as new:
+        with (
+            MemoryFile(stored or b"\0") as one,
+            one.open(driver="GTiff") as old,
+            MemoryFile(geotiff) as other,
+            other.open(driver="GTiff") as new,
+        ):
             for name in ("count", "dtypes", "shape", "crs", "transform", "nodata", "descriptions"):
                 was, now = getattr(old, name), getattr(new, name)
                 if was != now:
@@ -56,7 +61,7 @@ def mask_differences(storage: Storage, path: str, masks: MaskArray | None) -> It
         yield f"{key} is gone"
         return
     try:
-        with MemoryFile(storage.get(key) or b"\0") as memory, memory.open() as stored:
+        with MemoryFile(storage.get(key) or b"\0") as memory, memory.open(driver="GTiff") as stored:
             old = stored.read()
     except RasterioIOError as error:
         yield f"{key} cannot be read: {error}"

@@ -67,6 +67,8 @@ def judge_orbit(satrec: Satrec, epoch_s: float) -> Judged:
     motion = satrec.no_kozai * 720.0 / math.pi
     if not MEAN_MOTION_REV_DAY[0] <= motion <= MEAN_MOTION_REV_DAY[1]:
         return _failed("mean motion", f"{motion:.6f} orbits a day is not within {_span(MEAN_MOTION_REV_DAY)}")
+    if not all(map(math.isfinite, (satrec.nodeo, satrec.argpo, satrec.mo, satrec.ndot, satrec.nddot))):
+        return _failed("propagation", "an angle or a change of the mean motion is no finite number")
     if not abs(satrec.bstar) <= MAX_BSTAR:
         return _failed("drag", f"BSTAR {satrec.bstar:.3g} is more than {MAX_BSTAR}")
     try:

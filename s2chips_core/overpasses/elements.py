@@ -10,7 +10,7 @@ import functools
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -27,6 +27,8 @@ SATELLITES = {40697: "S2A", 42063: "S2B", 60989: "S2C"}
 LAUNCHES = {"S2A": "2015-028A", "S2B": "2017-013A", "S2C": "2024-157A"}
 """International designators."""
 MAX_TEXT_BYTES = 64 * 1024 * 1024
+MOST_REFUSED = 1000
+_SHOWN_CHARS = 100
 _EXPECTED = "orbital elements: TLE lines, or OMM as JSON, CSV or XML"
 _NAME = re.compile(r"(?:0 )?SENTINEL[- ]?2 ?([ABC])", re.IGNORECASE)
 # Columns of a TLE; space or sign where the number is shorter. https://celestrak.org/columns/v04n03/
@@ -101,7 +103,8 @@ def parse_elements(text: str | bytes, source: str) -> tuple[list[Elements], list
         source: its name, for messages.
 
     Returns:
-        The sets that passed all checks, in the order of the text and each once, and those that did not, with the reason.
+        The sets that passed all checks, in the order of the text and each once, and those that did not, with the reason: the
+        first MOST_REFUSED of them and how many more there are.
 
     Raises:
         InputError: the text is none of these, or too long.
@@ -119,8 +122,20 @@ def parse_elements(text: str | bytes, source: str) -> tuple[list[Elements], list
         found = _from_records(_read_csv(text, source), source)
     else:
         found = _read_tle(text, source)
-    accepted = dict.fromkeys(one for one in found if isinstance(one, Elements))
-    refused = dict.fromkeys(one for one in found if isinstance(one, RefusedElements))
+    accepted: dict[Elements, None] = {}
+    refused: dict[RefusedElements, None] = {}
+    more = 0
+    for one in found:
+        if isinstance(one, Elements):
+            accepted[one] = None
+        elif len(refused) < MOST_REFUSED:
+            refused[one] = None
+        else:
+            more += 1
+    if more:
+        reason = f"{more} more element sets in {source} are refused."
+        last = {"satellite": None, "norad_id": None, "epoch": None, "check": "format", "reason": reason, "source": source}
+        refused[RefusedElements(**last)] = None
     return list(accepted), list(refused)
 
 
@@ -203,39 +218,40 @@ class _Read:
         )
 
 
-def _read_tle(text: str, source: str) -> Sequence[_Found]:
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    heads = [_TLE_LINE.match(line) for line in lines]
-    if not any(heads):
-        raise InputError(source, text[:80], _EXPECTED)
-    found: list[_Found] = []
-    at = 0
-    while at < len(lines):
-        head, following = heads[at], heads[at + 1] if at + 1 < len(lines) else None
+def _read_tle(text: str, source: str) -> Iterator[_Found]:
+    lines = (line.rstrip() for line in text.splitlines() if line.strip())
+    any_head = False
+    line, before = next(lines, None), ""
+    while line is not None:
+        head = _TLE_LINE.match(line)
+        following = next(lines, None)
         if head is None:
-            at += 1
+            line, before = following, line
             continue
-        name = _NAME.fullmatch(lines[at - 1].strip()) if at and heads[at - 1] is None else None
+        any_head = True
+        second = _TLE_LINE.match(following) if following is not None else None
+        name = _NAME.fullmatch(before.strip())
         named = f"S2{name[1].upper()}" if name else None
-        paired = head[1] == "1" and following is not None and following[1] == "2"
-        ids = [_catalogue_number(head[2])] + ([_catalogue_number(following[2])] if paired and following else [])
+        paired = head[1] == "1" and second is not None and second[1] == "2"
+        ids = [_catalogue_number(head[2])] + ([_catalogue_number(second[2])] if paired and second else [])
         ours = [number for number in ids if number in SATELLITES]
         if ours or named:
             read = _Read(SATELLITES[ours[0]] if ours else named, ours[0] if ours else ids[0], source)
-            if paired and ids[0] == ids[1]:
-                found.append(_from_lines(lines[at], lines[at + 1], named, read))
+            if paired and following is not None and ids[0] == ids[1]:
+                yield _from_lines(line, following, named, read)
             elif paired:
-                found.append(read.refuse("pair", f"line 1 is of {ids[0]} and line 2 of {ids[1]}"))
+                yield read.refuse("pair", f"line 1 is of {ids[0]} and line 2 of {ids[1]}")
             else:
-                found.append(read.refuse("pair", f"line {head[1]} stands alone: {lines[at]!r}"))
-        at += 2 if paired else 1
-    return found
+                yield read.refuse("pair", f"line {head[1]} stands alone: {line[:_SHOWN_CHARS]!r}")
+        line, before = next(lines, None) if paired else following, ""
+    if not any_head:
+        raise InputError(source, text[:80], _EXPECTED)
 
 
 def _from_lines(line1: str, line2: str, named: str | None, read: _Read) -> _Found:
     for line, form in ((line1, _LINE_1), (line2, _LINE_2)):
         if not form.fullmatch(line):
-            return read.refuse("format", f"no line {line[:1]} of a TLE, columns 1 to 69: {line!r}")
+            return read.refuse("format", f"no line {line[:1]} of a TLE, columns 1 to 69: {line[:_SHOWN_CHARS]!r}")
     for line in (line1, line2):
         if int(line[68]) != compute_checksum(line):
             return read.refuse("checksum", f"line {line[0]} says {line[68]}, its digits add up to {compute_checksum(line)}")
@@ -252,35 +268,35 @@ def _from_lines(line1: str, line2: str, named: str | None, read: _Read) -> _Foun
     return _judged(satrec, epoch, int(line2[63:68]), named, launch, read)
 
 
-def _from_records(records: Iterable[Mapping[str, Any]], source: str) -> Sequence[_Found]:
-    return [one for one in (_from_omm(fields, source) for fields in records) if one is not None]
+def _from_records(records: Iterable[Mapping[str, Any]], source: str) -> Iterator[_Found]:
+    return (one for one in (_from_omm(fields, source) for fields in records) if one is not None)
 
 
 def _from_omm(fields: Mapping[str, Any], source: str) -> _Found | None:
-    name = _NAME.fullmatch(str(fields.get("OBJECT_NAME", "")).strip())
+    name = _NAME.fullmatch(_plain(fields.get("OBJECT_NAME", "")))
     named = f"S2{name[1].upper()}" if name else None
-    norad_id = _catalogue_number(str(fields.get("NORAD_CAT_ID", "")))
+    norad_id = _catalogue_number(_plain(fields.get("NORAD_CAT_ID", "")))
     if norad_id not in SATELLITES and named is None:
         return None
     read = _Read(SATELLITES.get(norad_id or 0, named), norad_id, source)
     try:
-        epoch = datetime.fromisoformat(str(fields["EPOCH"]).strip())
+        epoch = datetime.fromisoformat(_plain(fields["EPOCH"]))
         epoch = epoch.replace(tzinfo=UTC) if epoch.tzinfo is None else epoch.astimezone(UTC)
         satrec = Satrec()
         omm.initialize(satrec, {**fields, "EPOCH": f"{epoch:%Y-%m-%dT%H:%M:%S.%f}"})
     except KeyError as error:
         return read.refuse("format", f"it has no {error.args[0]}")
-    except (TypeError, ValueError, OverflowError) as error:
-        return read.refuse("format", str(error))
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+        return read.refuse("format", str(error)[:_SHOWN_CHARS])
     for key, expected in (
         ("MEAN_ELEMENT_THEORY", "SGP4"),
         ("REF_FRAME", "TEME"),
         ("TIME_SYSTEM", "UTC"),
         ("EPHEMERIS_TYPE", "0"),
     ):
-        if str(fields.get(key) or expected).strip() != expected:
-            return read.refuse("theory", f"{key} is {fields[key]}, not {expected}", epoch)
-    return _judged(satrec, epoch, satrec.revnum, named, str(fields["OBJECT_ID"]).strip(), read)
+        if (said := _plain(fields.get(key) or expected)) != expected:
+            return read.refuse("theory", f"{key} is {said[:_SHOWN_CHARS]}, not {expected}", epoch)
+    return _judged(satrec, epoch, satrec.revnum, named, _plain(fields["OBJECT_ID"]), read)
 
 
 def _judged(satrec: Any, epoch: datetime, revolution: int, named: str | None, launch: str, read: _Read) -> _Found:
@@ -320,9 +336,10 @@ def _read_json(text: str, source: str) -> Sequence[Mapping[str, Any]]:
     return _checked(records, source, text)
 
 
-def _read_csv(text: str, source: str) -> Sequence[Mapping[str, Any]]:
+def _read_csv(text: str, source: str) -> Iterator[Mapping[str, Any]]:
     try:
-        return _checked(list(csv.DictReader(io.StringIO(text), strict=True)), source, text)
+        for fields in csv.DictReader(text.splitlines(keepends=True), strict=True):
+            yield from _checked([fields], source, text)
     except csv.Error as error:
         raise InputError(source, text[:80], f"{_EXPECTED}; this CSV is broken: {error}") from error
 
@@ -343,6 +360,11 @@ def _checked(records: Any, source: str, text: str) -> Sequence[Mapping[str, Any]
     if not records and text.lstrip().startswith("<"):
         raise InputError(source, text[:80], _EXPECTED)
     return records
+
+
+def _plain(value: object) -> str:
+    """A field as text; what is no text and no number says nothing, and can be too deep to write out."""
+    return str(value).strip() if isinstance(value, str | int | float) else ""
 
 
 def _century(year: str) -> int:

@@ -19,6 +19,7 @@ from s2chips_core.tables import TIMESTAMP
 
 SATELLITES = ("S2A", "S2B", "S2C")
 IMAGING = ("planned", "expected", "unknown")
+SOURCE_MOST_CHARS = 100
 MOST_BYTES = 512 * 1024 * 1024
 
 
@@ -95,8 +96,10 @@ def _row(cells: dict[str, str], where: str) -> dict[str, object]:
         got = f"{cells['window_start']}, {cells['overpass_time']}, {cells['window_end']}"
         raise InputError(f"{where}, window_start, overpass_time, window_end", got, "one after the other")
     epoch = cells.get("source_epoch", "")
-    if not cells["source"]:
-        raise InputError(f"{where}, source", "", "what said so, such as tle")
+    # It is written out again, as CSV too, where a spreadsheet would take some beginnings for a formula.
+    source = cells["source"]
+    if not 0 < len(source) <= SOURCE_MOST_CHARS or not source.isprintable() or source.startswith(("=", "+", "-", "@")):
+        raise InputError(f"{where}, source", source, f"what said so, such as tle, in {SOURCE_MOST_CHARS} characters")
     return {
         "tile_id": tile if tile[1].isdigit() else f"0{tile}",
         "satellite": satellite,

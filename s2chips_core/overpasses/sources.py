@@ -1,7 +1,7 @@
 """The door to orbital elements and acquisition plans: files, folders and URLs, with a cache in the dataset.
 
 Here: getting the texts, politely, and saying what could not be had. Not here: what they mean (`elements`,
-`acquisition_plan`). CelesTrak renews its data every 2 hours and asks for one download each time; who goes on after an answer
+`acquisition_plan`), links of web pages (`kml_links`). CelesTrak renews its data every 2 hours and asks for one download each time; who goes on after an answer
 other than 200 is blocked (celestrak.org/usage-policy.php). So a copy is used for `cache_hours`, an attempt that failed is
 not repeated at once, and redirects are not followed: they would lead away from the hosts that are configured.
 """
@@ -12,13 +12,12 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urldefrag, urljoin
 
 from s2chips_core import layout
 from s2chips_core.errors import HostNotAllowedError, InputError, ReadError, StorageError
 from s2chips_core.fetch import Fetcher, check_allowed, host_of, without_query
+from s2chips_core.overpasses.kml_links import kml_links
 from s2chips_core.storage import Storage
 
 MOST_LINKS = 12
@@ -32,11 +31,11 @@ CACHE_LOCK = "plan-sources"
 _STAMP = "%Y%m%dT%H%M%SZ"
 _COPY = re.compile(r"(?P<sha>[0-9a-f]{32})-(?P<at>\d{8}T\d{6}Z)(?P<failed>-failed)?")
 # The group is atomic: with backtracking the time doubles with each comment.
+_PAGE_BEGINS_BYTES = 64 * 1024
 _HTML = re.compile(
     rb"(?>(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*)<(!doctype\s+html|html|head|body)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_DATE = re.compile(r"20\d{6}")
 
 Check = Callable[[bytes, str], object]
 """Raises InputError when the bytes (first) from a source (second) are not what it should give."""
@@ -118,45 +117,6 @@ def read_sources(
     return SourceTexts(texts=tuple(texts), notes=tuple(notes), requests=fetcher.requests)
 
 
-def kml_links(page: bytes, url: str) -> list[str]:
-    """The addresses that a web page links to and that mention KML, each once.
-
-    Args:
-        page: HTML.
-        url: where it is from.
-
-    Returns:
-        Absolute URLs without fragment. Those with the latest dates in their names come first: which are asked when there are
-        more than MOST_LINKS is a guess, what is in them decides.
-    """
-    parser = _Links()
-    parser.feed(page.decode("utf-8", errors="replace"))
-    parser.close()
-    base = urljoin(url, parser.base)
-    found = []
-    for href in parser.hrefs:
-        if "kml" in unquote(href).lower():
-            with contextlib.suppress(ValueError):  # no URL at all, such as http://[
-                found.append(urldefrag(urljoin(base, href.strip())).url)
-    return sorted(dict.fromkeys(found), key=lambda link: max(_DATE.findall(link), default=""), reverse=True)
-
-
-class _Links(HTMLParser):
-    """The href of every anchor."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hrefs: list[str] = []
-        self.base = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        href = dict(attrs).get("href")
-        if href and tag == "a":
-            self.hrefs.append(href)
-        elif href and tag == "base" and not self.base:
-            self.base = href
-
-
 class _Cache:
     """Copies of what URLs gave: `{sha256 of the URL}-{when}`, and `…-failed` with the reason of the last failure."""
 
@@ -233,16 +193,21 @@ class _Cache:
         return at
 
 
+def _is_page(data: bytes) -> bool:
+    """Whether it is HTML, by its beginning: of endless comments the pattern would remember each."""
+    return _HTML.match(data[:_PAGE_BEGINS_BYTES]) is not None
+
+
 def _read_url(cache: _Cache, url: str, check: Check, follow_links: bool) -> tuple[list[SourceText], list[str]]:
     def check_page(data: bytes, label: str) -> None:
-        if not (follow_links and _HTML.match(data)):
+        if not (follow_links and _is_page(data)):
             check(data, label)
         elif not kml_links(data, url):
             raise InputError(label, "a web page without a link to KML", "KML, or a page that links to it")
 
     text, problem = cache.read(url, check_page)
     notes = [] if problem is None else [problem]
-    if text is None or not (follow_links and _HTML.match(text.data)):
+    if text is None or not (follow_links and _is_page(text.data)):
         return ([] if text is None else [text]), notes
     links = kml_links(text.data, url)
     here, elsewhere = [], []

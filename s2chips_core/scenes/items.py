@@ -21,6 +21,10 @@ from s2chips_core.overpasses.tile_grid import TILE_SIDE_M, tile_corner
 from s2chips_core.scenes.providers import ASSET_BANDS, GSD_M, CollectionProfile, Provider
 from s2chips_core.scenes.scene import Asset, Scene
 
+UTM_MOST_M = 20_000_000
+"""No easting or northing is larger."""
+ID_MOST_CHARS = 250
+"""A product's name has 60."""
 # ESA's naming convention: S2A_MSIL2A_20231008T175231_N0509_R141_T13TDE_20231008T233154(.SAFE)
 _PRODUCT = re.compile(r"(S2[A-D])_MSI(L1C|L2A)_(\d{8}T\d{6})_N(\d{2})(\d{2})_R\d{3}_T(\d{2}[C-X][A-Z]{2})_\d{8}T\d{6}")
 _PLATFORM = re.compile(r"(?:sentinel-?|s)2([a-d])", re.IGNORECASE)
@@ -44,8 +48,9 @@ def parse_item(item: Mapping[str, Any], provider: Provider, profile: CollectionP
             and what is expected.
     """
     item_id = item.get("id")
-    if not isinstance(item_id, str) or not item_id:
-        raise InputError("item", item_id, "an id")
+    # It becomes part of texts and tables: half of a character pair, or one that turns the line around, is no part of any id.
+    if not isinstance(item_id, str) or not 0 < len(item_id) <= ID_MOST_CHARS or not item_id.isprintable():
+        raise InputError("item", item_id, f"an id of 1 to {ID_MOST_CHARS} printable characters")
     where = f"item {item_id}"
     if item.get("collection") != profile.collection:
         raise InputError(f"{where}: collection", item.get("collection"), profile.collection)
@@ -245,7 +250,7 @@ def _footprint(geometry: object, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: geometry", str(error), expected) from error
     if polygon.is_empty or not (abs(corners[:, 0]) <= 360).all() or not (abs(corners[:, 1]) <= 90).all():
         raise InputError(f"{where}: geometry", "an empty one, or one beyond the Earth", expected)
-    return dict(geometry)
+    return {"type": geometry["type"], "coordinates": geometry["coordinates"]}
 
 
 def _self_href(item: Mapping[str, Any]) -> str | None:
@@ -304,6 +309,8 @@ def _grid(asset: Mapping[str, Any], band: str, mgrs_tile: str, epsg: int, where:
     a, b, c, d, e, f = (float(number) for number in numbers[:6] if number is not None)
     if a not in (10.0, 20.0) or e != -a or b != 0.0 or d != 0.0:
         raise InputError(f"{where}: proj:transform", transform, expected)
+    if not (abs(c) <= UTM_MOST_M and abs(f) <= UTM_MOST_M):
+        raise InputError(f"{where}: proj:transform", transform, f"an upper-left corner within {UTM_MOST_M} m")
     return int(a), c, f
 
 
@@ -312,9 +319,10 @@ def _shape(asset: Mapping[str, Any], gsd_m: int, where: str) -> tuple[int, int]:
     if value is None:
         return TILE_SIDE_M // gsd_m, TILE_SIDE_M // gsd_m
     sides = [_number(side) for side in value] if isinstance(value, list) and len(value) == 2 else []
-    whole = [int(side) for side in sides if side is not None and side == int(side) and 0 < side <= 100_000]
+    most = TILE_SIDE_M // gsd_m
+    whole = [int(side) for side in sides if side is not None and side == int(side) and 0 < side <= most]
     if len(whole) != 2:
-        raise InputError(f"{where}: proj:shape", value, "rows and columns")
+        raise InputError(f"{where}: proj:shape", value, f"rows and columns, at most {most} for pixels of {gsd_m} m")
     return whole[0], whole[1]
 
 

@@ -5,29 +5,65 @@ Every page is had or the search fails: half an answer is never passed on as a wh
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urljoin
 
 from pystac import Link
 from pystac.errors import STACError
 from pystac_client import Client
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
+from requests import PreparedRequest, Request, RequestException, Response, Session
+from requests.adapters import HTTPAdapter
 from urllib3 import Retry
+from urllib3.exceptions import HTTPError
 
-from s2chips_core.errors import ArchiveError
+from s2chips_core.errors import ArchiveError, ReadError
+from s2chips_core.hrefs import check_allowed, host_of, without_query
 
 MOST_PAGES = 1000
 TIMEOUT_S = (10.0, 60.0)
 RETRIES = 5
+RETRY_AFTER_LONGEST_S = 60
+ANSWER_MOST_BYTES = 64 * 1024 * 1024
+"""Unpacked; a page is asked for with 4 MB."""
+SEARCH_MOST_BYTES = 1024 * 1024 * 1024
+"""Of all pages of one search, unpacked."""
+ANSWER_LONGEST_S = 300.0
+"""From the first byte of an answer to its last."""
+MOST_REDIRECTS = 3
+_AT_ONCE_BYTES = 1 << 18
+_FOREIGN = (APIError, STACError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What pystac-client trips over: it reads foreign JSON without looking."""
+
+
+class _Session(Session):
+    """Follows redirects within one host only."""
+
+    def get_redirect_target(self, resp: Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target is not None:
+            try:
+                check_same_host(urljoin(resp.url, target), resp.url, "a redirect")
+            except ArchiveError:
+                resp.close()
+                raise
+        return target
 
 
 class CountingStacIO(StacApiIO):
-    """pystac-client's HTTP with timeouts, retries (POST too: a search changes nothing) and counters. For any thread."""
+    """pystac-client's HTTP with timeouts, retries (POST too: a search changes nothing), counters and limits. For any thread.
+
+    Of one service: whatever a link of its answers says, nothing else is asked, and no file is opened.
+    """
 
     def __init__(self, *, retries: int = RETRIES, backoff_s: float = 0.5) -> None:
-        super().__init__(
-            timeout=TIMEOUT_S,
+        super().__init__(timeout=TIMEOUT_S, max_retries=None)
+        self.session = _Session()
+        self.session.max_redirects = MOST_REDIRECTS
+        adapter = HTTPAdapter(
             max_retries=Retry(
                 total=retries,
                 backoff_factor=backoff_s,
@@ -35,33 +71,102 @@ class CountingStacIO(StacApiIO):
                 status_forcelist=(429, 500, 502, 503, 504),
                 allowed_methods=None,
                 respect_retry_after_header=True,
-            ),
+                retry_after_max=RETRY_AFTER_LONGEST_S,
+            )
         )
+        self.session.mount("http://", adapter)
+        self.session.mount("https://", adapter)
+        self.endpoint: str | None = None
+        """The service; none: whatever is asked first."""
         self.requests = 0
         self.bytes = 0
         """Of the answers' texts, unpacked."""
         self._lock = threading.Lock()
+        self._read = threading.local()
 
-    def request(self, *args: Any, **kwargs: Any) -> str:
-        """Count, then ask."""
+    def read_text(self, source: Any, *args: Any, **kwargs: Any) -> str:
+        """As pystac-client's own, which takes what is no URL for the name of a file."""
+        if isinstance(source, Link):
+            text: str = super().read_text(source, *args, **kwargs)
+            return text
+        return self.request(str(source), *args, **kwargs)
+
+    def request(
+        self,
+        href: str,
+        method: str | None = None,
+        headers: dict[str, str] | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> str:
+        """Count, then ask.
+
+        Raises:
+            ArchiveError: it is not of this service, or the answer is too large or takes too long.
+            APIError: the service cannot be reached or answers with an error.
+        """
         with self._lock:
+            self.endpoint = self.endpoint or href
+            endpoint = self.endpoint
             self.requests += 1
-        text: str = super().request(*args, **kwargs)
+        check_same_host(href, endpoint, "a link")
+        method = (method or "GET").upper()
+        if method not in ("GET", "POST"):
+            raise ArchiveError(endpoint, f"a link asks for {method[:20]!r}, expected GET or POST")
+        asked: dict[str, Any] = {"json": parameters} if method == "POST" else {"params": parameters or {}}
+        try:
+            prepared = self.session.prepare_request(Request(method=method, url=href, headers=headers, **asked))
+            text = self._ask(prepared, endpoint)
+        except (RequestException, HTTPError) as error:
+            raise APIError(str(error)) from error
+        self._read.bytes = getattr(self._read, "bytes", 0) + len(text)
         with self._lock:
             self.bytes += len(text)
         return text
+
+    def _ask(self, prepared: PreparedRequest, endpoint: str) -> str:
+        settings = self.session.merge_environment_settings(prepared.url, {}, True, None, None)
+        with self.session.send(prepared, timeout=self.timeout, **settings) as answer:
+            body, until_s = bytearray(), time.monotonic() + ANSWER_LONGEST_S
+            while piece := answer.raw.read1(_AT_ONCE_BYTES, decode_content=True):
+                body += piece
+                if len(body) > ANSWER_MOST_BYTES:
+                    raise ArchiveError(endpoint, f"an answer of more than {ANSWER_MOST_BYTES} bytes")
+                if time.monotonic() > until_s:
+                    raise ArchiveError(endpoint, f"an answer that has not ended after {ANSWER_LONGEST_S:g} s")
+            if not 200 <= answer.status_code < 300:
+                said = bytes(body[:2000]).decode("utf-8", errors="replace")
+                raise APIError(said or f"the server answered {answer.status_code}")
+        return body.decode("utf-8")
 
     def get_pages(
         self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
     ) -> Iterator[dict[str, Any]]:
         """Every page up to the one without a next link, empty ones too: pystac-client takes those for the end."""
+        self._read.bytes = 0  # a search is asked by one thread
         page = self.read_json(url, method=method, parameters=parameters)
         while True:
+            if self._read.bytes > SEARCH_MOST_BYTES:
+                raise ArchiveError(url, f"more than {SEARCH_MOST_BYTES} bytes for one search")
             yield page
             following = [link for link in page.get("links", []) if link["rel"] == "next"]
             if not following:
                 return
             page = self.read_json(Link.from_dict(following[0]), parameters=parameters)
+
+
+def check_same_host(href: str, endpoint: str, what: str) -> None:
+    """Refuse to ask anything but the service itself, by https or on this machine.
+
+    Raises:
+        ArchiveError: `href` leads elsewhere.
+    """
+    try:
+        host = host_of(endpoint)
+        check_allowed(href, (host,))
+    except ReadError as error:
+        raise ArchiveError(
+            endpoint, f"{what} leads to {without_query(href)[:200]!r}, which is not asked: {error}"
+        ) from error
 
 
 def open_client(endpoint: str, stac_io: StacApiIO) -> Client:
@@ -70,9 +175,10 @@ def open_client(endpoint: str, stac_io: StacApiIO) -> Client:
     Raises:
         ArchiveError: it is no STAC API that can be searched.
     """
+    stac_io.endpoint = endpoint
     try:
         client = Client.open(endpoint, stac_io=stac_io)
-    except (APIError, STACError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _FOREIGN as error:
         raise ArchiveError(endpoint, f"the landing page cannot be read: {error}") from error
     if not client.conforms_to("ITEM_SEARCH"):
         raise ArchiveError(endpoint, "the landing page does not say that items can be searched (conformance item-search)")
@@ -94,7 +200,6 @@ def read_pages(endpoint: str, pages: Iterator[dict[str, Any]], most_pages: int =
     followed: set[str] = set()
     announced: int | None = None
     number = 0
-    # pystac-client reads foreign JSON without looking: what it trips over is the service's answer.
     try:
         for page in pages:
             number += 1
@@ -113,7 +218,7 @@ def read_pages(endpoint: str, pages: Iterator[dict[str, Any]], most_pages: int =
                 if token in followed:
                     raise ArchiveError(endpoint, f"page {number} points to a page that was read already")
                 followed.add(token)
-    except (APIError, STACError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _FOREIGN as error:
         problem = f"page {number + 1} of a search cannot be read ({type(error).__name__}): {error}"
         raise ArchiveError(endpoint, problem) from error
     if announced is not None and len(seen) < announced:

@@ -550,3 +550,32 @@ def test_danish_dimensions_add_up_to_length_and_width(shared_data: Path) -> None
     lengthwise = (told["to_bow_m"] + told["to_stern_m"] == told["length_m"]).mean()
     across = (told["to_port_m"] + told["to_starboard_m"] == told["width_m"]).mean()
     assert min(lengthwise, across) > 0.98
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("EVER\0GIVEN", "EVERGIVEN"),
+        ("a\u202eb\u2066c", "abc"),
+        ("two\nlines\tof\xa0it", "two lines of it"),
+        ("x" * 100_000, "x" * 120),
+        ("<script>alert(1)</script>", "<script>alert(1)</script>"),
+        ("=1+1", "=1+1"),
+        ("../../etc", "../../etc"),
+        ("\u200b", None),
+    ],
+)
+def test_names_keep_what_can_be_seen(name: str, kept: str | None) -> None:
+    """A formula and a tag stay as they are: what is written for people quotes them there."""
+    quoted = name.replace('"', '""')
+    [row] = _read(f'mmsi,lat,lon,ship_name\n244660123,36,-5,"{quoted}"\n').to_dict("records")
+    assert row["ship_name"] == kept
+
+
+@pytest.mark.parametrize(
+    "mmsi", ["../../244660123", "/etc/passwd", "244660123/..", "..\\244660123", "244660123\0", "2446\u0666123"]
+)
+def test_no_mmsi_becomes_a_path(mmsi: str) -> None:
+    [row] = _read(f"mmsi,lat,lon\n{mmsi},36,-5\n").to_dict("records")
+    assert row["invalid_reason"] is not None
+    assert row["invalid_reason"].isprintable()

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from s2chips_dagster import metadata
+from s2chips_dagster.plans import notes_list
 
 
 def test_table_preview_shows_ten_rows_as_text() -> None:
@@ -65,3 +66,12 @@ def test_progress_is_logged_at_most_every_so_often(caplog: pytest.LogCaptureFixt
 
 def test_a_rate_of_nothing_is_nothing() -> None:
     assert (metadata.rate(1, 3), metadata.rate(0, 0), metadata.rate(4, 4)) == (0.3333, 0.0, 1.0)
+
+
+def test_texts_of_others_are_words_where_the_ui_reads_markdown() -> None:
+    """A source that fails is quoted in the notes of a plan, with what it said."""
+    hostile = "![x](http://evil.example/x.png) [here](javascript:alert(1)) <img src=x>\n\n# `a` | b &lt;"
+    shown = "\\!\\[x\\](http://evil.example/x.png) \\[here\\](javascript:alert(1)) \\<img src=x\\> # \\`a\\` \\| b \\&lt;"
+    assert metadata.as_words(hostile) == shown
+    assert metadata.counts_table({hostile: 1}).value == f"| outcome | targets |\n|---|---:|\n| {shown} | 1 |"
+    assert notes_list([hostile, "gate_cloud"]).value == f"- {shown}\n- gate_cloud"

@@ -4,18 +4,28 @@ import csv
 import dataclasses
 import io
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sgp4.api import Satrec
 from sgp4.exporter import export_omm
 from sgp4.io import compute_checksum
 
 from s2chips_core.errors import InputError
-from s2chips_core.overpasses.elements import Elements, RefusedElements, parse_elements, satrec_of, select_elements
+from s2chips_core.overpasses.elements import (
+    MOST_REFUSED,
+    Elements,
+    RefusedElements,
+    parse_elements,
+    satrec_of,
+    select_elements,
+)
+from tests.peak_memory import peak_bytes
+from tests.reliability import often
 
 # Made for these tests: on the reference track of relative orbit 52.
 LINE_1 = "1 40697U 15028A   26150.50000000  .00000100  00000+0  50000-4 0  9990"
@@ -317,3 +327,80 @@ def test_the_nearest_epoch_is_selected_and_the_age_is_limited() -> None:
     missing = select_elements(sets, "S2C", base.epoch, 14)
     assert isinstance(missing, RefusedElements)
     assert "S2C" in missing.reason
+
+
+OMM = {
+    "OBJECT_NAME": "SENTINEL-2A",
+    "OBJECT_ID": "2015-028A",
+    "EPOCH": "2025-03-30T10:04:35.123456",
+    "MEAN_MOTION": 14.30818,
+    "ECCENTRICITY": 0.0001,
+    "INCLINATION": 98.56,
+    "RA_OF_ASC_NODE": 163.0,
+    "ARG_OF_PERICENTER": 90.0,
+    "MEAN_ANOMALY": 270.0,
+    "EPHEMERIS_TYPE": 0,
+    "CLASSIFICATION_TYPE": "U",
+    "NORAD_CAT_ID": 40697,
+    "ELEMENT_SET_NO": 999,
+    "REV_AT_EPOCH": 50000,
+    "BSTAR": 1e-5,
+    "MEAN_MOTION_DOT": 1e-7,
+    "MEAN_MOTION_DDOT": 0,
+}
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=6),
+    st.sampled_from(
+        [
+            *("NaN", "inf", "-1e400", "9" * 400, "\ud800", "\u0663\uff12", "0001-01-01T00:00:00+23:59", "a" * 100_000),
+            *("9999-12-31T23:59:59-23:59", 10**400, 1e308, -0.0, [], ["a"], {}, {"a": []}),
+        ]
+    ),
+)
+
+
+@settings(max_examples=often(200, 5000), deadline=None)
+@given(
+    st.dictionaries(st.sampled_from([*OMM, "REF_FRAME", "TIME_SYSTEM", "MEAN_ELEMENT_THEORY"]), ODD, min_size=1, max_size=3)
+)
+def test_an_omm_with_anything_in_any_field(changes: dict[str, object]) -> None:
+    for text in (json.dumps([OMM | changes]), ",".join(OMM) + "\n" + ",".join(map(str, (OMM | changes).values()))):
+        try:
+            accepted, refused = parse_elements(text, "x")
+        except InputError as error:
+            assert str(error).startswith("x: ")  # noqa: PT017
+        else:
+            assert all(math.isfinite(one.node_rad + one.anomaly_rad) for one in accepted)
+            assert all(len(one.reason) < 1000 for one in refused)
+
+
+@pytest.mark.parametrize("field", OMM)
+def test_a_field_that_is_deeper_than_python_writes_out(field: str) -> None:
+    text = json.dumps(OMM | {field: "@"}).replace('"@"', "[" * 900 + "]" * 900)
+    try:
+        accepted, _ = parse_elements(text, "x")
+    except InputError as error:
+        assert len(str(error)) < 5000  # noqa: PT017
+    else:
+        # What says nothing is as a field that is not there: the name, and what Sentinel-2's orbit does not hang on.
+        assert not accepted or field in ("OBJECT_NAME", "CLASSIFICATION_TYPE")
+
+
+def test_of_a_million_refusals_a_thousand_are_told(tmp_path: Path) -> None:
+    rows = often(300_000, 3_000_000)
+    _, refused = parse_elements("".join(f"1 40697U {n:07d}\n" for n in range(5000)), "x")
+    assert len(refused) == MOST_REFUSED + 1
+    assert refused[-1].reason == f"{5000 - MOST_REFUSED} more element sets in x are refused."
+    script = """
+from s2chips_core.overpasses.elements import parse_elements
+text = "".join(f"1 40697U {n:07d}\\n" for n in range(int(sys.argv[1])))
+print(len(text))
+# measured
+parse_elements(text, "x")
+"""
+    peak, said = peak_bytes(script, str(rows))
+    assert peak < 40_000_000 + 8 * int(said), f"{peak:,} bytes for a text of {said}"

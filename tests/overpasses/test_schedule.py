@@ -13,6 +13,7 @@ from s2chips_core import tables
 from s2chips_core.errors import InputError
 from s2chips_core.overpasses.plan import PLAN_SCHEMA, build_passes
 from s2chips_core.overpasses.schedule import IMAGING, SATELLITES, format_schedule, parse_schedule, read_schedule
+from tests.reliability import often
 
 HEADER = ",".join(PLAN_SCHEMA.names)
 ROW = (
@@ -147,3 +148,33 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     for path, said in ((tmp_path / "none.csv", "a readable CSV file"), (tmp_path, "CSV"), (latin, "UTF-8")):
         with pytest.raises(InputError, match=said):
             read_schedule(path)
+
+
+@pytest.mark.parametrize("source", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "x" * 101, "a\0b", "a\u202eb", ""])
+def test_a_source_that_is_no_name_is_refused(source: str) -> None:
+    with pytest.raises(InputError, match=r"row 2, source"):
+        parse_schedule(f"{HEADER}\n{ROW.replace('acquisition_plan', source)}\n", "x.csv")
+
+
+@settings(max_examples=often(200, 5000), deadline=None)
+@given(
+    st.text(max_size=100)
+    | st.lists(
+        st.tuples(
+            st.integers(0, 10),
+            st.sampled_from(["", "\0", "9" * 400, "NaN", "inf", "-1", "../x", "\ud800", "0001-01-01T00:00Z"]),
+        ),
+        max_size=3,
+    )
+)
+def test_any_text_is_a_plan_or_refused(change: str | list[tuple[int, str]]) -> None:
+    text = change
+    if not isinstance(change, str):
+        cells = ROW.split(",")
+        for at, value in change:
+            cells[at] = value
+        text = f"{HEADER}\n{','.join(cells)}\n"
+    try:
+        parse_schedule(str(text), "x.csv")
+    except InputError as error:
+        str(error).encode()

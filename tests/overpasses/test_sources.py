@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from s2chips_core.errors import InputError
-from s2chips_core.overpasses.sources import FAILURE_PAUSE, MOST_FILES, MOST_LINKS, SourceTexts, kml_links, read_sources
+from s2chips_core.overpasses.kml_links import kml_links
+from s2chips_core.overpasses.sources import FAILURE_PAUSE, MOST_FILES, MOST_LINKS, SourceTexts, read_sources
 from s2chips_core.storage import LocalStorage
 from tests.chips.range_server import RangeServer, serving
 

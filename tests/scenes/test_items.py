@@ -1,9 +1,12 @@
 import copy
+import json
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,11 +14,13 @@ from hypothesis import strategies as st
 from s2chips_core.errors import InputError
 from s2chips_core.hrefs import host_of
 from s2chips_core.overpasses.tile_grid import tile_corner
+from s2chips_core.scenes.footprints import Footprint
 from s2chips_core.scenes.items import parse_item
 from s2chips_core.scenes.providers import ASSET_BANDS, PROVIDERS
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.scenes.search import parse_items
 from s2chips_core.sections import ASSET_HOSTS, ProviderName, Stac
+from tests.reliability import often
 from tests.scenes.samples import item, recorded_items
 
 EARTH_SEARCH = PROVIDERS["earth_search"]
@@ -252,3 +257,80 @@ def test_any_item_is_a_scene_or_refused(changes: dict[tuple[str, ...], Any]) -> 
     assert len(scenes) + len(refused) == 1
     assert all("expected" in refusal.reason for refusal in refused)
     assert all(Scene.from_json(scene.to_json()) == scene for scene in scenes)
+
+
+def test_any_item_with_what_json_can_hold_and_tables_cannot() -> None:
+    """Half a pair of characters, a line turned around, an endless id; foreign members of a geometry, however deep."""
+    deep: Any = []
+    for _ in range(900):
+        deep = [deep]
+    for changes in (
+        {"id": "a\ud800"},
+        {"id": "a\u202eb"},
+        {"id": "x" * 251},
+        {"id": "a\0b"},
+        {"id": "a\nb"},
+    ):
+        [refusal] = parse_items([{**item(), **changes}], EARTH_SEARCH, L2A)[1]
+        assert "expected an id of 1 to 250 printable characters" in refusal.reason
+        refusal.reason.encode()
+    tree = item()
+    tree["geometry"]["more"] = deep
+    [scene], _ = parse_items([tree], EARTH_SEARCH, L2A)
+    assert scene.footprint.keys() == {"type", "coordinates"}
+    assert Scene.from_json(scene.to_json()) == scene
+    for path in (("properties", "platform"), ("properties", "eo:cloud_cover"), ("assets", "blue"), ("geometry",)):
+        tree = item()
+        at: Any = tree
+        for key in path[:-1]:
+            at = at[key]
+        at[path[-1]] = deep
+        scenes, refused = parse_items([tree], EARTH_SEARCH, L2A)
+        assert len(scenes) + len(refused) == 1
+        assert all(len(one.reason) < 5000 for one in refused)
+
+
+TEXTS = ["", "\ud800", "\u202e", "x" * 100_000, "../../etc/passwd", "a/b", "NaN", "<script>", "\0", "9" * 400, "\u0663"]
+HOSTILE = st.one_of(JSON, st.sampled_from(TEXTS), st.sampled_from([10**400, 1e308, -1e308, float("nan"), float("inf")]))
+
+
+@settings(deadline=None, max_examples=often(200, 5000))
+@given(st.dictionaries(st.sampled_from(PATHS), HOSTILE, min_size=1, max_size=3))
+def test_what_an_item_says_can_be_kept_in_the_tables(changes: dict[tuple[str, ...], Any]) -> None:
+    tree = json.loads(json.dumps(item()))
+    for path, value in changes.items():
+        at: Any = tree
+        for key in path[:-1]:
+            at = at.get(key) if isinstance(at, dict) else None
+        if isinstance(at, dict):
+            at[path[-1]] = value
+    scenes, refused = parse_items([tree], EARTH_SEARCH, L2A)
+    assert len(scenes) + len(refused) == 1
+    for scene in scenes:
+        kept = [scene.scene_id, scene.platform, scene.mgrs_tile, scene.processing_baseline or "", scene.to_json()]
+        assert pa.array(kept).to_pylist() == kept
+        Footprint.of(scene)
+    for one in refused:
+        f"{one.item_id}{one.reason}".encode()
+        assert len(one.reason) < 5000
+
+
+@pytest.mark.parametrize(
+    "ring",
+    [
+        [[170, 40], [171, 40], [171, 41], [170, 40]],
+        [[-3, 40], [177, -40], [177, 40], [-3, 40]],
+        [[0, 90], [0, -90], [180, 0], [0, 90]],
+        [[-5, 36], [-4, 36], [-5, 37], [-4, 37], [-5, 36]],
+        [[-5, 36], [-5, 36], [-5, 36], [-5, 36]],
+        [[360, 36], [-360, 36], [0, 37], [360, 36]],
+        [[-5, 36, 1e308], [-4, 36, -1e308], [-4, 37, 0], [-5, 36, 1e308]],
+    ],
+)
+def test_a_footprint_anywhere_on_earth_holds_what_it_holds(ring: list[list[float]]) -> None:
+    tree = item()
+    tree["geometry"] = {"type": "Polygon", "coordinates": [ring]}
+    scenes, refused = parse_items([tree], EARTH_SEARCH, L2A)
+    assert len(scenes) + len(refused) == 1
+    for scene in scenes:
+        Footprint.of(scene).edge_distance_m(np.array([5e5]), np.array([4e6]))

@@ -1,16 +1,23 @@
 """The pages of a search; how they come over HTTP, `tests.scenes.test_search` tests."""
 
+import gzip
 import itertools
 import json
 import threading
-from collections.abc import Iterator
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from requests.adapters import HTTPAdapter
 
 from s2chips_core.errors import ArchiveError
-from s2chips_core.scenes.search_pages import CountingStacIO, read_pages
+from s2chips_core.scenes import search_pages
+from s2chips_core.scenes.search_pages import MOST_REDIRECTS, CountingStacIO, open_client, read_pages
 from tests.scenes.samples import item
 from tests.scenes.stac_rig import StacRig, serve
 
@@ -59,3 +66,198 @@ def test_requests_and_bytes_of_all_threads_are_counted() -> None:
             thread.join()
     assert asker.requests == rig.requests == 21
     assert asker.bytes == 21 * size
+
+
+@contextmanager
+def _answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[tuple[str, list[str]]]:
+    """A server on this machine that answers everything by `answer`; its URL, and what was asked."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(f"{self.command} {self.path}")
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            with suppress(OSError):
+                answer(self)
+
+        do_POST = do_GET
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _say(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+ELSEWHERE = [
+    "http://127.0.0.1:{other}/search",
+    "http://localhost:{own}/search",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://[::ffff:169.254.169.254]/latest/",
+    "http://2852039166/latest/",
+    "http://0251.0376.0251.0376/latest/",
+    "https://10.0.0.1/search",
+    "https://user@127.0.0.1:{own}/search",
+    "http://127.0.0.1:{own}@evil.example/search",
+    "http://127.0.0.1:{own}.evil.example/search",
+    "http://127.0.0.1.:{own}/search",
+    "file:///etc/passwd",
+    "/etc/passwd",
+    "ftp://127.0.0.1:{own}/x",
+    "data:application/json,{{}}",
+    "//127.0.0.1:{other}/search",
+    "\\\\127.0.0.1\\share\\x",
+]
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+@pytest.mark.parametrize("by", ["next", "search", "redirect"])
+def test_nothing_but_the_service_itself_is_asked(by: str, where: str) -> None:
+    """Neither by the link to the next page, nor by the landing page's link to the search, nor by a redirect."""
+    with _answering(lambda handler: _say(handler, 200, b'{"features": []}')) as (other, asked):
+        rig = StacRig([])
+        with serve(rig):
+            href = where.format(other=other.rpartition(":")[2], own=rig.url.rpartition(":")[2])
+            if by == "next":
+                rig.change_page = lambda page, number: page.update(links=[{"rel": "next", "href": href}])
+            elif by == "search":
+                search = {"rel": "search", "type": "application/geo+json", "method": "POST", "href": href}
+                landing = rig.landing()
+                rig.landing = lambda: {**landing, "links": [search]}  # type: ignore[method-assign]
+            pages_at = rig.url
+            redirecting = _answering(lambda handler: _say(handler, 307, Location=href))
+            with redirecting as (redirects, _):
+                asker = CountingStacIO(retries=0)
+                asker.endpoint = redirects if by == "redirect" else pages_at
+                # What has no host of its own counts from the service, and is asked there.
+                stays = by == "search" and where.startswith(("/", "\\"))
+                with nullcontext() if stays else pytest.raises(ArchiveError) as refused:
+                    if by == "redirect":
+                        list(read_pages(redirects, asker.get_pages(redirects, "POST", {})))
+                    else:
+                        client = open_client(pages_at, asker)
+                        found = client.search(
+                            collections=["x"],
+                            datetime="2025-01-01/2025-01-02",
+                            intersects={"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]},
+                            limit=10,
+                        )
+                        list(read_pages(pages_at, asker.get_pages(found.url, "POST", found.get_parameters())))
+    assert asked == []
+    assert refused is None or "root:" not in str(refused.value)
+
+
+def test_a_redirect_within_the_service_is_followed_and_a_circle_is_not() -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path == "/v1":
+            _say(handler, 308, Location="/v1/")
+        elif handler.path == "/round":
+            _say(handler, 302, Location="/round")
+        else:
+            _say(handler, 200, b'{"features": [{"id": "a"}]}')
+
+    with _answering(answer) as (url, asked):
+        asker = CountingStacIO(retries=0)
+        assert [tree["id"] for tree in read_pages(url, asker.get_pages(f"{url}/v1", "POST", {}))] == ["a"]
+        assert asked == ["POST /v1", "POST /v1/"]
+        with pytest.raises(ArchiveError, match="Exceeded 3 redirects"):
+            list(read_pages(url, asker.get_pages(f"{url}/round", "POST", {})))
+    assert len(asked) == 2 + 1 + MOST_REDIRECTS
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_without_an_end_is_given_up_in_little_memory(monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    monkeypatch.setattr(search_pages, "ANSWER_MOST_BYTES", 2_000_000)
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if packed:
+            _say(handler, 200, gzip.compress(b" " * 300_000_000, 1), Content_Encoding="gzip")
+            return
+        handler.send_response(200)
+        handler.end_headers()
+        while True:
+            handler.wfile.write(b" " * 100_000)
+
+    with _answering(answer) as (url, _):
+        tracemalloc.start()
+        try:
+            with pytest.raises(ArchiveError, match="an answer of more than 2000000 bytes"):
+                list(read_pages(url, CountingStacIO(retries=0).get_pages(url, "POST", {})))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 20_000_000 + 300_000_000 * packed, "the server's own text is in this process too"
+
+
+def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_pages, "ANSWER_LONGEST_S", 0.3)
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        while True:
+            handler.wfile.write(b" ")
+            time.sleep(0.02)
+
+    with _answering(answer) as (url, _), pytest.raises(ArchiveError, match=r"has not ended after 0\.3 s"):
+        list(read_pages(url, CountingStacIO(retries=0).get_pages(url, "POST", {})))
+
+
+def test_pages_of_one_search_are_limited_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_pages, "SEARCH_MOST_BYTES", 1_000_000)
+    counter = itertools.count()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        number = next(counter)
+        link = {"rel": "next", "href": f"{url}/{number}"}
+        _say(handler, 200, json.dumps({"features": [{"id": f"{number}", "x": "y" * 200_000}], "links": [link]}).encode())
+
+    with _answering(answer) as (url, asked):
+        with pytest.raises(ArchiveError, match="more than 1000000 bytes for one search"):
+            list(read_pages(url, CountingStacIO(retries=0).get_pages(url, "POST", {})))
+        assert len(asked) == 5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"features": ' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"features": [{"id": ' + b"9" * 5000 + b"}]}",
+        b'{"features": [{"id": []}]}',
+        b'{"features": [{"id": "\\ud800"}], "links": [{"rel": "next", "href": "\\ud800"}]}',
+        b'{"features": {"id": 1}}',
+        b'{"features": [], "links": 5}',
+        b"\xff\xfe\x00",
+        b"null",
+        b"",
+    ],
+    ids=range(10),
+)
+def test_what_is_no_page_is_an_error_of_the_archive(body: bytes) -> None:
+    with _answering(lambda handler: _say(handler, 200, body)) as (url, _), pytest.raises(ArchiveError) as refused:
+        list(read_pages(url, CountingStacIO(retries=0).get_pages(url, "POST", {})))
+    str(refused.value).encode()
+
+
+def test_a_service_cannot_make_us_wait_for_ever() -> None:
+    adapter = CountingStacIO().session.get_adapter("https://x/")
+    assert isinstance(adapter, HTTPAdapter)
+    assert adapter.max_retries.parse_retry_after("99999999999") <= 60 or adapter.max_retries.retry_after_max == 60
