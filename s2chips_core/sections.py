@@ -473,3 +473,8 @@ class Compute(Section):
         le=1 << 20,
         description="Megabytes that pixels may take on their way: in flight, decoded, and chips that are not written yet.",
     )
+    whole_blocks: bool = Field(
+        False,
+        description="Fetch every block of a file whole and compare its checksum, also where its first rows would do: about "
+        "two fifths more bytes. For a way to the archive on which bytes may change unnoticed, which over https they do not.",
+    )

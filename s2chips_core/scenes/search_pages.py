@@ -5,6 +5,7 @@ Every page is had or the search fails: half an answer is never passed on as a wh
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from pystac.errors import STACError
 from pystac_client import Client
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from urllib3 import Retry
 
 from s2chips_core.errors import ArchiveError
@@ -20,6 +22,8 @@ from s2chips_core.errors import ArchiveError
 MOST_PAGES = 1000
 TIMEOUT_S = (10.0, 60.0)
 RETRIES = 5
+BACKOFF_MOST_S = 20.0
+BODY_BROKE_OFF = (ChunkedEncodingError, ContentDecodingError)
 
 
 class CountingStacIO(StacApiIO):
@@ -31,12 +35,13 @@ class CountingStacIO(StacApiIO):
             max_retries=Retry(
                 total=retries,
                 backoff_factor=backoff_s,
-                backoff_max=20.0,
+                backoff_max=BACKOFF_MOST_S,
                 status_forcelist=(429, 500, 502, 503, 504),
                 allowed_methods=None,
                 respect_retry_after_header=True,
             ),
         )
+        self._retries, self._backoff_s = retries, backoff_s
         self.requests = 0
         self.bytes = 0
         """Of the answers' texts, unpacked."""
@@ -50,6 +55,21 @@ class CountingStacIO(StacApiIO):
         with self._lock:
             self.bytes += len(text)
         return text
+
+    def read_json(self, source: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The same as ever; a body that broke off, or is no JSON, is asked for again: urllib3 has no part in bodies."""
+        for number in range(self._retries + 1):
+            try:
+                read: dict[str, Any] = super().read_json(source, *args, **kwargs)
+                return read
+            except ValueError:
+                if number == self._retries:
+                    raise
+            except APIError as error:
+                if number == self._retries or not isinstance(error.__context__, BODY_BROKE_OFF):
+                    raise
+            time.sleep(min(self._backoff_s * 2**number, BACKOFF_MOST_S))
+        raise AssertionError("the loop above returns or raises")
 
     def get_pages(
         self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
