@@ -6,12 +6,13 @@ long form (`tests.reliability`) goes through all of them one by one and prints i
 
 import contextlib
 import dataclasses
+import json
 import random
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,16 @@ from s2chips_core.sandbox.faults import Kind
 from s2chips_core.sandbox.server import Served, serve
 from s2chips_core.scenes.archives import open_fetcher
 from s2chips_core.scenes.day import match_file
+from s2chips_core.scenes.search import search_scenes
+from s2chips_core.scenes.search_pages import CountingStacIO
 from s2chips_core.storage import LocalStorage
+from tests.archive_fixtures import Archives
 from tests.reliability import often
+from tests.scenes.samples import item
+from tests.scenes.samples import settings as scene_settings
+from tests.scenes.stac_rig import StacRig
+from tests.scenes.stac_rig import serve as serve_rig
+from tests.scenes.stand_ins import SENSED, World
 
 SHIPS = often(40, 500)
 NOW = datetime(2025, 10, 29, 12, tzinfo=UTC)
@@ -91,7 +100,7 @@ def run_day(rig: Rig, storage: LocalStorage) -> FetchStats:
 
 
 def cut_day(rig: Rig, storage: LocalStorage, source_id: str, days: list[date]) -> FetchStats:
-    with contextlib.closing(open_fetcher(rig.settings.stac, {}, timeout_s=TIMEOUT_S)) as fetcher:
+    with contextlib.closing(open_fetcher(rig.settings.stac, timeout_s=TIMEOUT_S)) as fetcher:
         for day in days:
             chip_day(
                 day,
@@ -218,4 +227,135 @@ def test_a_day_with_faults_is_the_day_without_or_says_what_it_could_not_read(
         ratio = cell.seconds / rig.seconds
         print(f"| {kind} | {share:.0%} | {cell.seconds:.1f} ({ratio:.1f}x) | {cell.requests} ({rig.requests}) | ", end="")
         print(f"{sum(cell.faults.values())} | {cell.retries} | {cell.unread} | {cell.searches_failed} |")
+    recover(rig, storage)
+
+
+def _reset(page: dict[str, Any]) -> object:
+    return ConnectionResetError
+
+
+def _no_json(page: dict[str, Any]) -> object:
+    return json.dumps(page)[:-40]
+
+
+def _earlier_page(page: dict[str, Any]) -> None:
+    page["links"][0]["body"]["next"] = 0
+
+
+def _this_page(page: dict[str, Any]) -> None:
+    page["links"][0]["body"]["next"] = 2
+
+
+def _repeats(page: dict[str, Any]) -> None:
+    page["features"] = [item(0), item(1), *page["features"]]
+
+
+def _repeats_instead(page: dict[str, Any]) -> None:
+    page["features"] = [page["features"][0], item(0)]
+
+
+def _fewer(page: dict[str, Any]) -> None:
+    page["features"] = page["features"][:1]
+
+
+def _no_more(page: dict[str, Any]) -> None:
+    page["links"] = []
+
+
+@pytest.mark.parametrize("times", [1, 1000])
+@pytest.mark.parametrize(
+    ("breaks", "whole"),
+    [
+        (_reset, "once"),
+        ("500", "once"),
+        (_no_json, "once"),
+        (_earlier_page, "never"),
+        (_this_page, "never"),
+        (_repeats, "always"),
+        (_repeats_instead, "never"),
+        (_fewer, "never"),
+        (_no_more, "never"),
+    ],
+)
+def test_pages_that_break_in_the_middle_give_all_or_fail(breaks: Any, whole: str, times: int) -> None:
+    """The second of four pages, once or whenever it is asked for: seven scenes in all, or an error."""
+    rig = StacRig([item(n) for n in range(7)])
+    rig.page_size = 2
+    left = [times]
+
+    def change(page: dict[str, Any], number: int) -> object:
+        if number != 2 or not left[0]:
+            return None
+        left[0] -= 1
+        if breaks == "500":
+            rig.fail = [500] * min(times, 9)
+            return "broken off"
+        return breaks(page)
+
+    rig.change_page = change
+    at = datetime(2025, 7, 31, 11, tzinfo=UTC)
+    points = pd.DataFrame({"lon": [-5.0], "lat": [36.5], "time": pd.to_datetime([at])})
+
+    def search() -> set[str]:
+        found = search_scenes(
+            points,
+            settings=scene_settings(stac={"endpoint": rig.url}),
+            now=NOW,
+            cloud_cover_max=None,
+            stac_io=CountingStacIO(retries=3, backoff_s=0.0),
+        )
+        return {scene.scene_id for scene in found.scenes}
+
+    with serve_rig(rig):
+        if whole == "always" or (whole == "once" and times == 1):
+            assert len(search()) == 7
+        else:
+            with pytest.raises(ArchiveError):
+                search()
+
+
+@pytest.mark.parametrize("provider", ["planetary_computer", "cdse"])
+@pytest.mark.parametrize("share", often(1, 0) * [0.1] + often(0, 1) * list(SHARES))
+def test_signatures_that_end_are_made_anew(
+    provider: str, share: float, archives: Archives, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At `share` of the requests for pixels all signatures that were given out so far end."""
+    monkeypatch.setattr("s2chips_core.signing.YOUNG", timedelta(0))
+    ships = often(10, 100)
+    rows = [f"24466{n:04d},{lat:.6f},{lon:.6f},{SENSED.isoformat()}" for n, (lon, lat) in enumerate(world.water(ships))]
+    file = tmp_path / "ships.csv"
+    file.write_text("\n".join(["mmsi,lat,lon,overpass_time", *rows]))
+    stand_in: Any = getattr(archives, provider)
+    rig = Rig(
+        served=Served("", None),
+        file=file,
+        settings=archives.settings(provider),
+        right={},
+        outcomes=pd.Series(),
+        requests=0,
+        seconds=0.0,
+    )
+    began = time.monotonic()
+    storage = LocalStorage(tmp_path / "right")
+    run_day(rig, storage)
+    seconds, requests = time.monotonic() - began, len(stand_in.asked)
+    rig = dataclasses.replace(rig, right=files_of(storage), outcomes=outcomes_of(storage))
+    assert (rig.outcomes == "chipped").all()
+    stand_in.asked.clear()
+    dice = random.Random(3)
+
+    def end(path: str) -> None:
+        if path.endswith((".tif", ".jp2")) and dice.random() < share:
+            stand_in.revoke()
+
+    stand_in.before_answer = end
+    storage = LocalStorage(tmp_path / "dataset")
+    cell = run_with_faults(rig, storage)
+    refused = stand_in.count("", 403)
+    assert refused or share < 0.1
+    if often(0, 1):
+        ratio = cell.seconds / seconds
+        print(f"| {provider} | {share:.0%} | {cell.seconds:.1f} ({ratio:.1f}x) | {len(stand_in.asked)} ({requests}) | ", end="")
+        print(f"{refused} | {cell.retries} | {cell.unread} | {cell.searches_failed} |")
+    stand_in.before_answer = lambda path: None
     recover(rig, storage)
