@@ -119,11 +119,8 @@ class _Server:
         else:
             self.conditions, self.faults = asked, Faults()
             self.requests = self.bytes = self.failed = 0
-            share = asked.faults
-            for number, kind in enumerate(FAULT_KINDS if share else ()):
-                # Dice are thrown one after the other, so the later ones see fewer requests.
-                part = share / len(FAULT_KINDS)
-                self.faults.fail(kind, probability=part / (1 - number * part), seed=number)
+            if asked.faults:
+                self.faults.mix(FAULT_KINDS, asked.faults)
             self.pipe.send("ok")
 
     def file(self, path: str) -> tuple[int, int, str] | None:
@@ -189,7 +186,7 @@ class _Connection(asyncio.Protocol):
         if server.conditions.latency_ms:
             await asyncio.sleep(server.conditions.latency_ms / 1000)
         fault = server.faults.next(target)
-        kind = fault[0] if fault else None
+        kind = fault.kind if fault else None
         server.failed += kind is not None
         if kind == "reset":
             linger = struct.pack("ii", 1, 0)

@@ -95,8 +95,8 @@ def read_arrow(storage: Storage, key: str, schema: pa.Schema) -> pa.Table:
     return _cast(_read(file, key, schema.names), key, schema)
 
 
-def scan(storage: Storage, key: str, schema: pa.Schema) -> Iterator[pa.Table]:
-    """`read_arrow` of a table that may be too long to be held: its rows in order, at most `SCANNED_ROWS` at once.
+def scan(storage: Storage, key: str, schema: pa.Schema, rows: int = SCANNED_ROWS) -> Iterator[pa.Table]:
+    """`read_arrow` of a table that may be too long to be held: its rows in order, at most `rows` at once.
 
     Raises:
         StorageError: it is not there or is no Parquet file.
@@ -106,7 +106,7 @@ def scan(storage: Storage, key: str, schema: pa.Schema) -> Iterator[pa.Table]:
         try:
             file = pq.ParquetFile(opened)
             _refuse_missing(file, key, schema)
-            for batch in file.iter_batches(batch_size=SCANNED_ROWS, columns=schema.names):
+            for batch in file.iter_batches(batch_size=rows, columns=schema.names):
                 yield _cast(pa.Table.from_batches([batch]), key, schema)
         except (pa.ArrowInvalid, OSError) as error:
             raise StorageError(key, f"is no Parquet file: {error}") from error

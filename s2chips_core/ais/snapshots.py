@@ -7,10 +7,11 @@ Here: writing, adding up, reading back. Not here: which fix belongs to which pas
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from s2chips_core import layout, tables
@@ -96,8 +97,18 @@ def _put_together(known: Mapping[str, object], new: Mapping[str, object]) -> dic
 
 def read_snapshots(storage: Storage, day: date) -> pd.DataFrame:
     """All fixes recorded on a day, FIX_SCHEMA; a fix recorded for two tiles is there for each."""
-    keys = [key for key in storage.list(layout.ais_folder(day)) if _SNAPSHOT.fullmatch(key.rsplit("/", 1)[-1])]
-    return tables.concat([tables.read_table(storage, key, FIX_SCHEMA) for key in keys], FIX_SCHEMA)
+    return tables.concat([tables.read_table(storage, key, FIX_SCHEMA) for key in _snapshots(storage, day)], FIX_SCHEMA)
+
+
+def read_columns(storage: Storage, day: date, names: Sequence[str]) -> pa.Table:
+    """Some columns of `read_snapshots`, as Arrow."""
+    schema = pa.schema([FIX_SCHEMA.field(name) for name in names])
+    found = [tables.read_arrow(storage, key, schema) for key in _snapshots(storage, day)]
+    return pa.concat_tables([schema.empty_table(), *found])
+
+
+def _snapshots(storage: Storage, day: date) -> list[str]:
+    return [key for key in storage.list(layout.ais_folder(day)) if _SNAPSHOT.fullmatch(key.rsplit("/", 1)[-1])]
 
 
 def xlsx_bytes(fixes: pd.DataFrame, metadata: Mapping[str, object], *, sheet_rows: int = MAX_ROWS) -> bytes:

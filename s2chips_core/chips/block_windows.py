@@ -6,6 +6,7 @@ blocks and not windows, because ships lie close together and their windows overl
 place of the pixels, so that one lost block refuses its own ships and no others.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
@@ -22,12 +23,16 @@ from s2chips_core.scenes.scene import Asset
 
 PART_LEAST_SAVED_BYTES = 32 * 1024
 """A beginning that leaves out less is not worth a request of its own: the whole block can share one with the next."""
+DAMAGED_AGAIN = 2
+"""A block whose bytes are no good is fetched so often again."""
+
+log = logging.getLogger(__name__)
 
 
 class _Held:
     """A block that windows need."""
 
-    __slots__ = ("asked", "cols", "cuts", "parts", "reserved", "rows", "waiting")
+    __slots__ = ("asked", "cols", "cuts", "damaged", "parts", "reserved", "rows", "waiting")
 
     def __init__(self) -> None:
         self.cuts: dict[int, Cut] = {}
@@ -37,6 +42,8 @@ class _Held:
         self.rows = self.cols = (0, 0)
         """What of the block holds them all."""
         self.asked = False
+        self.damaged = 0
+        """How often it came with other bytes."""
         self.reserved = 0
         """Bytes that the account holds for it."""
         self.waiting: list[Callable[[], None]] = []
@@ -150,7 +157,7 @@ class BlockWindows:
 
     def _piece(self, block: Block, rows: int) -> Piece:
         length, whole = prefix_bytes(self._header, block, rows), int(self._header.byte_counts[block])
-        if whole - length < PART_LEAST_SAVED_BYTES:
+        if self._engine.whole_blocks or whole - length < PART_LEAST_SAVED_BYTES:
             length = whole
         return Piece(block, int(self._header.offsets[block]), length, length == whole)
 
@@ -171,14 +178,16 @@ class BlockWindows:
             self._settle(held, self._error(f"ends at byte {piece.start + len(data)}, inside a block"))
         else:
             try:
-                self._settle(held, self._parts_of(held, inflate_rows(self._header, data, held.rows[1])))
+                raw = inflate_rows(self._header, data, held.rows[1], whole=piece.whole)
             except BlockEndsError as error:
                 if piece.whole:
-                    self._settle(held, self._error(f"block {piece.block}: {error}"))
+                    self._damaged(piece, held, error)
                 else:
                     self._top_up(piece, data)
             except ValueError as error:
-                self._settle(held, self._error(f"block {piece.block}: {error}"))
+                self._damaged(piece, held, error)
+            else:
+                self._settle(held, self._parts_of(held, raw))
 
     def _parts_of(self, held: _Held, raw: npt.NDArray[np.uint8]) -> dict[int, Pixels]:
         """What each window takes of an inflated block."""
@@ -193,6 +202,16 @@ class BlockWindows:
             number: pixels[cut.rows[0] - top : cut.rows[1] - top, cut.cols[0] - left : cut.cols[1] - left]
             for number, cut in cuts.items()
         }
+
+    def _damaged(self, piece: Piece, held: _Held, error: ValueError) -> None:
+        """Fetch the block once more, all of it: what damaged it may have been on the way. The file itself stays as it is."""
+        held.damaged += 1
+        if held.damaged > DAMAGED_AGAIN:
+            self._settle(held, self._error(f"block {piece.block}, fetched {held.damaged} times: {error}"))
+            return
+        log.warning("%s: block %s is damaged, fetching it again: %s", without_query(self._asset.href), piece.block, error)
+        length = int(self._header.byte_counts[piece.block])
+        self._fetch(Run(piece.start, length, (Piece(piece.block, piece.start, length, True),)))
 
     def _top_up(self, piece: Piece, data: bytes) -> None:
         """The beginning did not hold all rows: fetch the rest of the block."""

@@ -32,6 +32,7 @@ Pixels = npt.NDArray[np.integer[Any] | np.floating[Any]]
 _PREFIX_FACTOR, _PREFIX_MORE_BYTES = 1.12, 4096
 _PREFIX_SAVES_SHARE, _PREFIX_SAVES_BYTES = 0.1, 32 * 1024
 _PREFIX_DENSE = 0.25
+_REST_PIECE_BYTES = 256 * 1024
 
 
 class BlockEndsError(ValueError):
@@ -78,16 +79,20 @@ def _bytes_a_row(header: Header, row: int, col: int) -> float:
     return bytes_a_row if bytes_a_row >= _PREFIX_DENSE * inside_cols * header.dtype.itemsize else 0.0
 
 
-def inflate_rows(header: Header, data: bytes | bytearray | memoryview, rows: int) -> npt.NDArray[np.uint8]:
+def inflate_rows(
+    header: Header, data: bytes | bytearray | memoryview, rows: int, *, whole: bool = False
+) -> npt.NDArray[np.uint8]:
     """The first rows of one block as they lie in the file: what `unpredict` takes.
 
     Args:
         header: of the block's file.
         data: the compressed block, or as much of its beginning as holds `rows` rows.
         rows: how many of the block's rows are wanted, 1 to all of them.
+        whole: `data` is all of the block: inflate it to its end, where its checksum is, and drop what is not wanted.
 
     Returns:
-        (rows, bytes of a row). The stream is inflated no further than that. Of a whole block the checksum is compared.
+        (rows, bytes of a row). Unless all rows are wanted, or `whole`, the stream is inflated no further than that, and no
+        checksum is compared.
 
     Raises:
         BlockEndsError: `data` is good, and ends too early.
@@ -102,6 +107,8 @@ def inflate_rows(header: Header, data: bytes | bytearray | memoryview, rows: int
     try:
         # Room for one byte more lets a stream of which all is wanted come to its end, where its checksum is compared.
         raw = inflate.decompress(data, wanted + all_rows)
+        if whole and not all_rows and len(raw) == wanted:
+            _inflate_rest(inflate, (header.block_rows - rows) * row_bytes)
     except igzip_lib.error as error:  # type: ignore[misc]  # isal's stub calls its class an instance
         raise ValueError(f"no deflate stream ({error})") from error
     if len(raw) > wanted:
@@ -110,6 +117,18 @@ def inflate_rows(header: Header, data: bytes | bytearray | memoryview, rows: int
         words = f"the deflate stream ends after {len(raw)} bytes, {wanted} are wanted"
         raise ValueError(words) if inflate.eof else BlockEndsError(words)
     return np.frombuffer(raw, np.uint8).reshape(rows, row_bytes)
+
+
+def _inflate_rest(inflate: igzip_lib.IgzipDecompressor, size: int) -> None:
+    """Inflate `size` more bytes piece by piece, and forget them: the end is where the checksum is compared."""
+    left = size
+    while not inflate.eof and left >= 0:
+        part = inflate.decompress(b"", min(left + 1, _REST_PIECE_BYTES))
+        if not part and not inflate.eof:
+            raise BlockEndsError(f"the deflate stream ends {left} bytes before the block does")
+        left -= len(part)
+    if left:
+        raise ValueError(f"the deflate stream has {-left} bytes more than the block")
 
 
 def unpredict(header: Header, raw: npt.NDArray[np.uint8], rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:

@@ -98,7 +98,15 @@ def _cut(
     network = ThreadPoolExecutor(settings.compute.workers, "cut-network")
     processor = ThreadPoolExecutor(os.cpu_count() or 1, "cut-processor")
     arrived: queue.SimpleQueue[Chip | Refusal | BaseException | None] = queue.SimpleQueue()
-    engine = Engine(fetcher, network=network, processor=processor, memory=memory, failed=arrived.put, opened=opened)
+    engine = Engine(
+        fetcher,
+        network=network,
+        processor=processor,
+        memory=memory,
+        failed=arrived.put,
+        opened=opened,
+        whole_blocks=settings.compute.whole_blocks,
+    )
     turns = _Turns(engine, memory.total_bytes // PIECES_AT_ONCE, lambda: arrived.put(None))
     coming = iter(groups)
     left, all_begun = 0, False

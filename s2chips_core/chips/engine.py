@@ -54,6 +54,7 @@ class Engine:
         memory: MemoryBudget,
         failed: Callable[[BaseException], None],
         opened: Opened | None = None,
+        whole_blocks: bool = False,
     ) -> None:
         """Args:
         fetcher: the door.
@@ -62,8 +63,10 @@ class Engine:
         memory: the account.
         failed: told of what a step raised; no other step follows it.
         opened: told of every file and its reader.
+        whole_blocks: see `Compute.whole_blocks`.
         """
         self.fetcher, self.memory, self.opened = fetcher, memory, opened or _nobody
+        self.whole_blocks = whole_blocks
         self._network, self._processor, self._failed = network, processor, failed
         self._lock = threading.Lock()
         self._steps, self._closed = 0, False

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Protocol
 
-from s2chips_core.chips.block_windows import BlockWindows
+from s2chips_core.chips.block_windows import DAMAGED_AGAIN, BlockWindows
 from s2chips_core.chips.cog import Header, NeedMore, Pixels, Unsupported, parse_header
 from s2chips_core.chips.engine import Engine
 from s2chips_core.chips.gdal_reader import read_windows_gdal
@@ -28,6 +28,8 @@ HEADER_FIRST_BYTES = 8 * 1024
 GDAL_BYTES = 64 * 1024 * 1024
 """What one file that GDAL has open may hold besides the windows: the pages of the file and its own blocks."""
 _LOOK_UP_S = 0.2
+_BEGINNINGS = (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+", b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+"""Of TIFF and BigTIFF in both byte orders, of JP2, and of a bare JPEG 2000 codestream."""
 
 Directory = Header | Unsupported | ReadError
 
@@ -80,21 +82,41 @@ def select_windows(asset: Asset, directory: Directory, windows: Sequence[Window]
 
 
 def read_directory(asset: Asset, fetcher: Fetcher) -> Directory:
-    """What the file is: blocks that `cog` reads, one for GDAL, or an error, also where it is not what the item says."""
-    fetcher.forget(asset.href)
-    try:
-        head = fetcher.get_range(asset.href, 0, HEADER_FIRST_BYTES)
-        while isinstance(found := parse_header(head), NeedMore):
-            # A little more than asked for, because what lies behind may need more again.
-            head += fetcher.get_range(asset.href, len(head), found.length - len(head) + HEADER_FIRST_BYTES)
-            if len(head) < found.length:
-                return ReadError(without_query(asset.href), f"ends at byte {len(head)}, inside its own directory")
-    except ReadError as error:
-        return error
+    """What the file is: blocks that `cog` reads, one for GDAL, or an error, also where it is not what the item says.
+
+    A beginning that is no picture's, or another one's than the item says, may have been damaged on the way: it is fetched
+    again.
+    """
+    for number in range(1 + DAMAGED_AGAIN):
+        fetcher.forget(asset.href)
+        try:
+            head = fetcher.get_range(asset.href, 0, HEADER_FIRST_BYTES)
+            while isinstance(found := parse_header(head), NeedMore):
+                # A little more than asked for, because what lies behind may need more again.
+                head += fetcher.get_range(asset.href, len(head), found.length - len(head) + HEADER_FIRST_BYTES)
+                if len(head) < found.length:
+                    return ReadError(without_query(asset.href), f"ends at byte {len(head)}, inside its own directory")
+        except ReadError as error:
+            return error
+        problem = _problem(asset, found, head)
+        if problem is None:
+            break
+        if number < DAMAGED_AGAIN:
+            log.warning("%s: fetching its directory again: %s", without_query(asset.href), problem)
+    if problem is not None:
+        return ReadError(without_query(asset.href), f"{problem}, fetched {1 + DAMAGED_AGAIN} times")
     if isinstance(found, Unsupported):
         log.info("%s is read by GDAL: %s", without_query(asset.href), found.reason)
-        return found
-    problem = disagreement(
+    return found
+
+
+def _problem(asset: Asset, found: Header | Unsupported, head: bytes) -> str | None:
+    """Why this cannot be the asset's file; none where it can."""
+    if isinstance(found, Unsupported):
+        return None if head.startswith(_BEGINNINGS) else f"begins with {head[:4]!r}, expected a TIFF or JPEG 2000"
+    if found.dtype.kind != "u" or found.dtype.itemsize > 2:
+        return f"has 1 bands of {found.dtype.name}, expected 1 of uint8 or uint16"
+    return disagreement(
         asset,
         rows=found.rows,
         cols=found.cols,
@@ -102,9 +124,6 @@ def read_directory(asset: Asset, fetcher: Fetcher) -> Directory:
         pixel_m=found.pixel_m,
         origin_m=found.origin_m,
     )
-    if found.dtype.kind != "u" or found.dtype.itemsize > 2:
-        problem = f"has 1 bands of {found.dtype.name}, expected 1 of uint8 or uint16"
-    return ReadError(without_query(asset.href), problem) if problem else found
 
 
 class LostWindows:

@@ -10,12 +10,16 @@ beside it, each when it is scrolled to. The larger pictures are files in either 
 """
 
 import dataclasses
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from s2chips_core import layout, tables
 from s2chips_core.config import Settings
@@ -26,11 +30,13 @@ from s2chips_core.pages import facts
 from s2chips_core.pages.day_items import MAX_INLINE_QUICKLOOKS, chip_items, refused_items
 from s2chips_core.pages.day_map import DayMap, build_map
 from s2chips_core.pages.day_summary import build_funnel, build_tiles, find_mismatches
+from s2chips_core.pages.items import refused_name
 from s2chips_core.pages.limits import Limits, read_limits
 from s2chips_core.pages.overpasses import STATUS_NOTES, DayOverpasses, build_overpasses, read_overpasses
-from s2chips_core.pages.shell import render_page
+from s2chips_core.pages.rows import Rows, RowsByKey
+from s2chips_core.pages.shell import page_pieces
 from s2chips_core.pages.tracks import read_fixes
-from s2chips_core.pages.view_files import View, ViewsResult, refresh_views
+from s2chips_core.pages.view_files import READ_COLUMNS, View, ViewsResult, refresh_views
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import Storage
@@ -38,6 +44,10 @@ from s2chips_core.storage import Storage
 STYLES = ("page.css", "viewer.css")
 SCRIPTS = ("dom.js", "viewer.js", "day.js")
 _INDEX_HEAD_ROWS = 10
+
+_SCANNED_ROWS = 500
+"""Of the matches at once: each tells its whole scene, which is some kB."""
+_MATCHED = pa.schema([MATCH_SCHEMA.field(name) for name in ("source_id", "target_id", "status", "scene")])
 
 _Row = Mapping[str, Any]
 
@@ -89,39 +99,87 @@ def build_report(
         InputError: a chip has no quicklook, or it is no picture.
         SchemaError: a table is not what it should be.
     """
-    targets = tables.conform(outcomes, OUTCOME_SCHEMA, "outcomes").to_pylist()
-    chips = unique_chips(tables.conform(index, PART_SCHEMA, "index")).to_pylist()
-    matched = tables.conform(matches, MATCH_SCHEMA, "matches")
-    order = {outcome: place for place, outcome in enumerate(Outcome)}
-    indexed = {c["chip_id"] for c in chips}
-    refused = [t for t in targets if t["chip_id"] not in indexed or t["outcome"] != Outcome.CHIPPED]
-    refused.sort(key=lambda t: (order[Outcome(t["outcome"])], str(t["ais_time"]), t["source_id"], t["target_id"]))
-
-    of_chip = defaultdict(list)
-    for target in targets:
-        if target["outcome"] == Outcome.CHIPPED:
-            of_chip[target["chip_id"]].append(target)
-    found = (Scene.from_json(text) for text in matched["scene"].drop_null().unique().to_pylist())
-    by_id = {s.scene_id: s for s in found}
-    limits = limits or Limits({})
-    views = views or {}
-    items = chip_items(chips, of_chip, quicklooks=quicklooks, views=views, limits=limits, fixes=fixes or {})
-    items += refused_items(refused, by_id, limits)
-    scenes = sorted(by_id.values(), key=lambda s: (s.mgrs_tile, s.scene_id))
-    day_map = _day_map(scenes, chips, refused)
-    counts = Counter(Outcome(t["outcome"]) for t in targets)
-    matched_keys = {
-        (source, target)
-        for source, target, status in zip(
-            *(matched[name].to_pylist() for name in ("source_id", "target_id", "status")), strict=True
+    targets = Rows(tables.conform(outcomes, OUTCOME_SCHEMA, "outcomes"))
+    matched = tables.conform(matches, MATCH_SCHEMA, "matches").select(_MATCHED.names)
+    return b"".join(
+        _pieces(
+            day,
+            targets=targets,
+            chips=Rows(unique_chips(tables.conform(index, PART_SCHEMA, "index"))),
+            quicklooks=quicklooks,
+            matches=_read_matches([matched], targets),
+            generated_at=generated_at,
+            software_version=software_version,
+            overpasses=overpasses,
+            views=views or {},
+            limits=limits or Limits({}),
+            fixes=fixes or {},
+            title=title,
+            imagery_credit=imagery_credit,
         )
-        if status == MatchStatus.MATCHED
-    }
-    years = sorted({c["scene_datetime"].year for c in chips} | {s.datetime.year for s in scenes}) or [day.year]
-    credit = imagery_credit or f"Contains modified Copernicus Sentinel data {', '.join(map(str, years))}."
+    )
 
-    section = None if overpasses is None else build_overpasses(day, overpasses, targets, generated_at)
-    return render_page(
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Matches:
+    """What the page needs of a day's matches."""
+
+    scenes: Mapping[str, Scene]
+    """By id."""
+    over_cap: set[tuple[str, str]]
+    """(source_id, target_id) of targets with a scene; of others than those over the cap it is not asked."""
+
+
+def _read_matches(tables_of_it: Iterable[pa.Table], targets: Rows) -> _Matches:
+    """Go through tables of `_MATCHED`: each row tells its whole scene."""
+    texts: dict[str, None] = {}
+    rows = targets.only("outcome", "source_id", "target_id")
+    capped = {(row["source_id"], row["target_id"]) for row in rows if row["outcome"] == Outcome.OVER_CAP}
+    matched = set()
+    for table in tables_of_it:
+        texts |= dict.fromkeys(table["scene"].drop_null().unique().to_pylist())
+        columns = (table[name].to_pylist() for name in ("source_id", "target_id", "status"))
+        matched |= {
+            (source, target) for source, target, status in zip(*columns, strict=True) if status == MatchStatus.MATCHED
+        }
+        matched &= capped
+    return _Matches(scenes={s.scene_id: s for s in map(Scene.from_json, texts)}, over_cap=matched)
+
+
+def _pieces(
+    day: date,
+    *,
+    targets: Rows,
+    chips: Rows,
+    quicklooks: Mapping[str, bytes],
+    matches: _Matches,
+    generated_at: datetime,
+    software_version: str,
+    overpasses: DayOverpasses | None,
+    views: Mapping[str, View],
+    limits: Limits,
+    fixes: Mapping[int, pd.DataFrame],
+    title: str | None,
+    imagery_credit: str | None,
+) -> Iterator[bytes]:
+    """The page piece by piece; rows and items are made as they are needed, and not kept."""
+    order = {outcome: place for place, outcome in enumerate(Outcome)}
+    indexed = set(chips.column("chip_id"))
+    refused = targets.take(_order_refused(targets, indexed, order))
+    chipped = np.flatnonzero(np.array([outcome == Outcome.CHIPPED for outcome in targets.column("outcome")], dtype=bool))
+    of_chip = RowsByKey(targets.take(chipped), "chip_id")
+    scenes = sorted(matches.scenes.values(), key=lambda s: (s.mgrs_tile, s.scene_id))
+    counts = Counter(Outcome(outcome) for outcome in targets.column("outcome"))
+    years = sorted({moment.year for moment in chips.different("scene_datetime")} | {s.datetime.year for s in scenes})
+    credit = imagery_credit or f"Contains modified Copernicus Sentinel data {', '.join(map(str, years or [day.year]))}."
+    told = targets.only("overpass_time", "ais_source")
+    section = None if overpasses is None else build_overpasses(day, overpasses, told, generated_at)
+    items = itertools.chain(
+        chip_items(chips, of_chip, quicklooks=quicklooks, views=views, limits=limits, fixes=fixes),
+        refused_items(refused, matches.scenes, limits),
+    )
+    types = {kind or facts.NOT_SAID for kind in (*chips.column("ship_type"), *refused.column("ship_type"))}
+    return page_pieces(
         "day.html.j2",
         styles=STYLES,
         scripts=SCRIPTS,
@@ -143,20 +201,35 @@ def build_report(
         tiles=([section.tile] if section else []) + build_tiles(targets, chips, scenes),
         overpasses=section,
         status_notes=STATUS_NOTES,
-        stages=build_funnel(targets, matched_keys),
+        stages=build_funnel(targets.only("outcome", "source_id", "target_id"), matches.over_cap),
         outcome_rows=[(o, counts[o]) for o in sorted(counts, key=lambda o: (o != Outcome.CHIPPED, -counts[o], order[o]))],
         widest=max(counts.values(), default=1),
-        warnings=[*(section.warnings if section else ()), *find_mismatches(targets, indexed, of_chip)],
-        synthetic=sum(t["ais_source"] == "synthetic" for t in targets),
+        warnings=[
+            *(section.warnings if section else ()),
+            *find_mismatches(targets.only("outcome", "chip_id"), indexed, of_chip),
+        ],
+        synthetic=targets.column("ais_source").count("synthetic"),
         chip_count=len(chips),
-        refused=list(zip(items[len(chips) :], refused, strict=True)),
-        day_map=day_map,
-        outcome_of={item["id"]: item["outcome"] for item in items},
+        refused=((refused_name(number, row), row) for number, row in enumerate(refused, 1)),
+        refused_count=len(refused),
+        day_map=_day_map(scenes, chips, refused),
+        outcome_of={f"target-{n}": sys.intern(outcome) for n, outcome in enumerate(refused.column("outcome"), 1)},
         index_head=_index_head(chips),
-        splits=sorted({c["split"] for c in chips}, key=lambda s: ("train", "val", "test", s).index(s)),
-        ship_types=sorted({item["type"] for item in items}, key=lambda t: (t == facts.NOT_SAID, t.casefold())),
+        splits=sorted(chips.different("split"), key=lambda s: ("train", "val", "test", s).index(s)),
+        ship_types=sorted(types, key=lambda t: (t == facts.NOT_SAID, t.casefold())),
         text=facts,
     )
+
+
+def _order_refused(targets: Rows, indexed: set[str], order: Mapping[Outcome, int]) -> list[int]:
+    """Places of the targets without a chip, by outcome, then by time."""
+    names = ("outcome", "chip_id", "ais_time", "source_id", "target_id")
+    keys = []
+    for place, row in enumerate(targets.only(*names)):
+        if row["chip_id"] not in indexed or row["outcome"] != Outcome.CHIPPED:
+            key = (order[Outcome(row["outcome"])], str(row["ais_time"]), row["source_id"], row["target_id"])
+            keys.append((key, place))
+    return [place for _, place in sorted(keys)]
 
 
 def write_report(
@@ -184,54 +257,69 @@ def write_report(
         SchemaError: a table was written by another version.
     """
     with storage.lock(COMMIT_LOCK):
-        outcomes = tables.read_table(storage, layout.outcomes(day), OUTCOME_SCHEMA)
-        matches = tables.read_table(storage, layout.matches(day), MATCH_SCHEMA)
-        chipped = outcomes[outcomes["outcome"] == Outcome.CHIPPED].to_dict("records")
-        keys = {layout.index_part(row["scene_datetime"].date(), day, row["source_id"]) for row in chipped}
+        targets = Rows(tables.read_arrow(storage, layout.outcomes(day), OUTCOME_SCHEMA))
+        matches = _read_matches(tables.scan(storage, layout.matches(day), _MATCHED, _SCANNED_ROWS), targets)
+        keys = {
+            layout.index_part(row["scene_datetime"].date(), day, row["source_id"])
+            for row in targets.only("outcome", "scene_datetime", "source_id")
+            if row["outcome"] == Outcome.CHIPPED
+        }
         parts = [tables.read_arrow(storage, key, PART_SCHEMA) for key in sorted(keys) if storage.exists(key)]
-        index = unique_chips(join_parts(parts))
-    chips = index.to_pylist()
+        chips = Rows(unique_chips(join_parts(parts)))
+        del parts
     limits = read_limits(storage, settings)
-    scene_days = {moment.date() for moment in outcomes["scene_datetime"].dropna()} | {day}
-    views = refresh_views(chips, scene_days, storage=storage, limits=limits, progress=progress)
-    quicklooks = _read_quicklooks(storage, chips)
-    del chips  # the page makes its own of them, and of thousands it takes a while
-    page = build_report(
+    scene_days = {moment.date() for moment in targets.different("scene_datetime")} | {day}
+    views = refresh_views(chips.only(*READ_COLUMNS), scene_days, storage=storage, limits=limits, progress=progress)
+    pieces = _pieces(
         day,
-        outcomes=outcomes,
-        index=tables.to_frame(index),
-        quicklooks=quicklooks,
+        targets=targets,
+        chips=chips,
+        quicklooks=_read_quicklooks(storage, chips),
         matches=matches,
         overpasses=read_overpasses(storage, day),
         views=views.views,
         limits=limits,
-        fixes=read_fixes(storage, day, sorted(set(outcomes["source_id"]))),
+        fixes=read_fixes(storage, day, sorted(targets.different("source_id"))),
         generated_at=generated_at,
         software_version=software_version,
         title=title,
         imagery_credit=imagery_credit,
     )
     key = layout.report(day)
-    storage.put(key, page)
+    with storage.open_write(key) as file:
+        for piece in pieces:
+            file.write(piece)
     return DayPage(key=key, views=views)
 
 
-def _read_quicklooks(storage: Storage, chips: Sequence[_Row]) -> dict[str, bytes]:
+def _read_quicklooks(storage: Storage, chips: Rows) -> dict[str, bytes]:
     """Those that the page needs: all that it holds, else one for each configuration."""
-    wanted = chips if len(chips) <= MAX_INLINE_QUICKLOOKS else {chip["config_hash"]: chip for chip in chips}.values()
+    rows: Iterable[_Row] = chips.only("chip_id", "path", "config_hash")
+    wanted = rows if len(chips) <= MAX_INLINE_QUICKLOOKS else {chip["config_hash"]: chip for chip in rows}.values()
     return {chip["chip_id"]: storage.get(layout.chip_artefacts(chip["path"], ("_quicklook.jpg",))[0]) for chip in wanted}
 
 
-def _day_map(scenes: Sequence[Scene], chips: Sequence[_Row], refused: Sequence[_Row]) -> DayMap | None:
+class _ChipPlaces:
+    """What the map needs of the chips."""
+
+    def __init__(self, chips: Rows) -> None:
+        self._chips = chips.only("chip_id", "ship_name", "mmsi", "lon", "lat", "geometry")
+
+    def items(self) -> Iterator[tuple[str, tuple[str, float, float, bytes]]]:
+        """See `day_map.Places`."""
+        for c in self._chips:
+            yield f"chip-{c['chip_id']}", (facts.name_text(c), c["lon"], c["lat"], c["geometry"])
+
+
+def _day_map(scenes: Sequence[Scene], chips: Rows, refused: Rows) -> DayMap | None:
     marks = {}
-    for number, target in enumerate(refused, 1):
+    columns = ("lon", "lat", "ais_lon", "ais_lat", "ship_name", "mmsi", "outcome")
+    for number, target in enumerate(refused.only(*columns), 1):
         lon, lat = (target["lon"], target["lat"]) if target["lon"] is not None else (target["ais_lon"], target["ais_lat"])
         if lon is not None and lat is not None:
             marks[f"target-{number}"] = (_mark_label(target), lon, lat)
     return build_map(
-        scenes={s.scene_id: (s.mgrs_tile, s.footprint) for s in scenes},
-        chips={f"chip-{c['chip_id']}": (facts.name_text(c), c["lon"], c["lat"], c["geometry"]) for c in chips},
-        refused=marks,
+        scenes={s.scene_id: (s.mgrs_tile, s.footprint) for s in scenes}, chips=_ChipPlaces(chips), refused=marks
     )
 
 
@@ -239,7 +327,7 @@ def _mark_label(target: _Row) -> str:
     return f"{facts.name_text(target)}: {facts.OUTCOME_NOTES[Outcome(target['outcome'])].label}"
 
 
-def _index_head(chips: Sequence[_Row]) -> tuple[list[str], list[list[str]]]:
+def _index_head(chips: Rows) -> tuple[list[str], list[list[str]]]:
     """The first rows of the index, the columns named as in `tiles.parquet`; geometry and bbox are what the map shows."""
     columns = [name for name in INDEX_SCHEMA.names if name not in ("geometry", "bbox")]
     return columns, [[_cell(chip[name]) for name in columns] for chip in chips[:_INDEX_HEAD_ROWS]]

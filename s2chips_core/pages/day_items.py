@@ -3,7 +3,7 @@
 Here: who gets which picture, track and limits. Not here: what an item is (`items`), the page (`day`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -31,15 +31,15 @@ _Row = Mapping[str, Any]
 
 
 def chip_items(
-    chips: Sequence[_Row],
+    chips: Collection[_Row],
     of_chip: Mapping[str, Sequence[_Row]],
     *,
     quicklooks: Mapping[str, bytes],
     views: Mapping[str, View],
     limits: Limits,
     fixes: Mapping[int, pd.DataFrame],
-) -> list[dict[str, Any]]:
-    """The chips of a day.
+) -> Iterator[dict[str, Any]]:
+    """The chips of a day, one after another.
 
     Args:
         chips: rows of the index.
@@ -55,37 +55,33 @@ def chip_items(
         for chip in chips
         if chip["chip_id"] in quicklooks
     }
-    items = []
     for chip in chips:
         chip_id, gate = chip["chip_id"], limits.of_hash(chip["config_hash"])
         if inline or chip["config_hash"] not in sides_px:
             quicklook = find_quicklook(quicklooks, chip_id)
         side_px = sides_px[chip["config_hash"]]
         view = views.get(chip_id)
-        items.append(
-            chip_item(
-                chip,
-                of_chip[chip_id],
-                picture=inline_picture(quicklook) if inline else linked_picture(chip["path"]),
-                side_px=side_px,
-                sheet=None if view is None else Sheet(src=view.key.removeprefix("reports/"), layout=view.layout.name),
-                bars=gate_bars(chip, gate),
-                gate_notes=gate_notes(chip, gate),
-                track=select_track(chip, fixes[chip["mmsi"]], side_px) if chip["mmsi"] in fixes else (),
-            )
+        yield chip_item(
+            chip,
+            of_chip.get(chip_id, ()),
+            picture=inline_picture(quicklook) if inline else linked_picture(chip["path"]),
+            side_px=side_px,
+            sheet=None if view is None else Sheet(src=view.key.removeprefix("reports/"), layout=view.layout.name),
+            bars=gate_bars(chip, gate),
+            gate_notes=gate_notes(chip, gate),
+            track=select_track(chip, fixes[chip["mmsi"]], side_px) if chip["mmsi"] in fixes else (),
         )
-    return items
 
 
-def refused_items(refused: Sequence[_Row], scenes: Mapping[str, Scene], limits: Limits) -> list[dict[str, Any]]:
-    """The targets without a chip, in this order.
+def refused_items(refused: Iterable[_Row], scenes: Mapping[str, Scene], limits: Limits) -> Iterator[dict[str, Any]]:
+    """The targets without a chip, in this order, one after another.
 
     Args:
         refused: rows of the outcomes.
         scenes: scene id -> scene; with them it is found out by which limits a target was refused.
         limits: of the gate, by configuration.
     """
-    return [_refused_item(number, target, scenes, limits) for number, target in enumerate(refused, 1)]
+    return (_refused_item(number, target, scenes, limits) for number, target in enumerate(refused, 1))
 
 
 def _refused_item(number: int, target: _Row, scenes: Mapping[str, Scene], limits: Limits) -> dict[str, Any]:

@@ -5,8 +5,9 @@ and the graticule (`templates/`). Lines between vertices are straight on the map
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import shapely
@@ -14,10 +15,22 @@ import shapely.geometry
 
 from s2chips_core.overpasses.mercator import MAX_LAT_DEG, Floats, find_central_meridian_deg, mercator_km, svg_path
 
+_T = TypeVar("_T")
+
 _MIN_VIEW_KM = 12.0
 _PADDING = 0.05
 _SEAM_KM = 1e-3
 _DECIMALS = 3  # of a kilometre: to the metre
+
+
+_BATCH_CHIPS = 500
+
+
+class Places(Protocol):
+    """Chips on the map; a dict is one."""
+
+    def items(self) -> Iterable[tuple[str, tuple[str, float, float, bytes]]]:
+        """Item id and (label, lon, lat, footprint as WKB)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,24 +76,24 @@ class DayMap:
 def build_map(
     *,
     scenes: Mapping[str, tuple[str, Mapping[str, Any]]],
-    chips: Mapping[str, tuple[str, float, float, bytes]],
+    chips: Places,
     refused: Mapping[str, tuple[str, float, float]],
 ) -> DayMap | None:
     """Put a day on its map; None where nothing has a place.
 
     Args:
         scenes: scene id -> (label, footprint as GeoJSON geometry, WGS 84 lon/lat).
-        chips: item id -> (label, lon, lat, footprint as WKB, WGS 84 lon/lat).
+        chips: item id and (label, lon, lat, footprint as WKB, WGS 84 lon/lat); gone through twice.
         refused: item id -> (label, lon, lat); those that are no place on Earth are left out.
     """
     placed = {k: v for k, v in refused.items() if abs(v[1]) <= 180.0 and abs(v[2]) <= 90.0}
     outlines = {k: shapely.geometry.shape(footprint) for k, (_, footprint) in scenes.items()}
-    squares = {k: shapely.from_wkb(wkb) for k, (_, _, _, wkb) in chips.items()}
-    points = np.array(
-        [(lon, lat) for _, lon, lat, _ in chips.values()] + [(lon, lat) for _, lon, lat in placed.values()], dtype=np.float64
-    ).reshape(-1, 2)
-    vertices = shapely.get_coordinates([*outlines.values(), *squares.values()])
-    everything = np.concatenate([points, vertices])
+    points = np.array([(lon, lat) for _, lon, lat in placed.values()], dtype=np.float64).reshape(-1, 2)
+    of_chips = []
+    for several in _batched(chips.items(), _BATCH_CHIPS):
+        of_chips.append(np.array([(lon, lat) for _, (_, lon, lat, _) in several], dtype=np.float64))
+        of_chips.append(shapely.get_coordinates(shapely.from_wkb([wkb for _, (_, _, _, wkb) in several])))
+    everything = np.concatenate([points, shapely.get_coordinates([*outlines.values()]), *of_chips])
     if everything.size == 0:
         return None
     lats = np.clip(everything[:, 1], -MAX_LAT_DEG, MAX_LAT_DEG)
@@ -105,11 +118,11 @@ def build_map(
         box = _box_around([flat.bounds])
         scene_shapes.append(Shape(key=key, label=scenes[key][0], d=svg_path(flat, _DECIMALS), x=box.x, y=box.y, box=box))
     chip_shapes = []
-    for key, geometry in squares.items():
-        flat = outline(geometry)
-        x, y = place(chips[key][1], chips[key][2])
+    for key, (label, lon, lat, wkb) in chips.items():
+        flat = outline(shapely.from_wkb(wkb))
+        x, y = place(lon, lat)
         chip_shapes.append(
-            Shape(key=key, label=chips[key][0], d=svg_path(flat, _DECIMALS), x=x, y=y, box=_box_around([flat.bounds]))
+            Shape(key=key, label=label, d=svg_path(flat, _DECIMALS), x=x, y=y, box=_box_around([flat.bounds]))
         )
     marks = []
     for key, (label, lon, lat) in placed.items():
@@ -127,6 +140,12 @@ def build_map(
         home=_view(near or far),
         whole=_view(near + far),
     )
+
+
+def _batched(things: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    left = iter(things)
+    while several := list(itertools.islice(left, size)):
+        yield several
 
 
 def _bounds(box: Box) -> tuple[float, float, float, float]:

@@ -5,13 +5,14 @@ Here: counting. Not here: how it is shown (`templates/`).
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from s2chips_core.index.outcomes import Outcome
 from s2chips_core.pages import facts
+from s2chips_core.pages.rows import Rows
 from s2chips_core.scenes.scene import Scene
 
 _GATED = frozenset({Outcome.GATE_CLOUD, Outcome.GATE_LAND, Outcome.GATE_WATER, Outcome.NODATA})
@@ -31,7 +32,7 @@ class Stage:
     """What was lost since the bar before it."""
 
 
-def build_funnel(targets: Sequence[_Row], matched_keys: set[tuple[str, str]]) -> tuple[Stage, ...]:
+def build_funnel(targets: Iterable[_Row], matched_keys: set[tuple[str, str]]) -> tuple[Stage, ...]:
     """Targets, those with a scene, those the gate did not refuse, those with a chip; and what was lost in between.
 
     Args:
@@ -59,13 +60,13 @@ def funnel_of_counts(counts: Mapping[tuple[Outcome, bool], int]) -> tuple[Stage,
     return tuple(stages)
 
 
-def build_tiles(targets: Sequence[_Row], chips: Sequence[_Row], scenes: Sequence[Scene]) -> list[tuple[str, str, list[str]]]:
+def build_tiles(targets: Rows, chips: Rows, scenes: Sequence[Scene]) -> list[tuple[str, str, list[str]]]:
     """The figures at the top: label, value, lines of small print."""
-    splits = Counter(c["split"] for c in chips)
-    ships = len({t["mmsi"] for t in targets if t["mmsi"] is not None})
+    splits = Counter(chips.column("split"))
+    ships = len(targets.different("mmsi"))
     by_split = " · ".join(f"{splits[s]:,} {s}" for s in ("train", "val", "test") if splits[s])
-    sigmas = [c["position_sigma_m"] for c in chips if c["position_sigma_m"] is not None]
-    gaps = [abs(c["dt_s"]) for c in chips]
+    sigmas = [sigma_m for sigma_m in chips.column("position_sigma_m") if sigma_m is not None]
+    gaps = [abs(dt_s) for dt_s in chips.column("dt_s")]
     platforms = ", ".join(sorted({s.platform for s in scenes}))
     return [
         ("Targets", f"{len(targets):,}", [f"{ships:,} different ship{'' if ships == 1 else 's'}"]),
@@ -76,10 +77,16 @@ def build_tiles(targets: Sequence[_Row], chips: Sequence[_Row], scenes: Sequence
     ]
 
 
-def find_mismatches(targets: Sequence[_Row], indexed: set[str], of_chip: Mapping[str, Sequence[_Row]]) -> list[str]:
-    """What does not fit together; a reader must see it."""
+def find_mismatches(targets: Iterable[_Row], indexed: set[str], of_chip: Container[str]) -> list[str]:
+    """What does not fit together; a reader must see it.
+
+    Args:
+        targets: rows of the outcomes.
+        indexed: the chips of the index.
+        of_chip: the chips that the outcomes name.
+    """
     orphans = sum(t["outcome"] == Outcome.CHIPPED and t["chip_id"] not in indexed for t in targets)
-    unnamed = sum(not of_chip.get(chip_id) for chip_id in indexed)
+    unnamed = sum(chip_id not in of_chip for chip_id in indexed)
     found = []
     if orphans:
         found.append(

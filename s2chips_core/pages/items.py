@@ -116,12 +116,10 @@ def refused_item(
 ) -> dict[str, Any]:
     """A target without a chip: the `number`-th, its row of the outcomes, its gate numbers."""
     return {
-        "id": f"target-{number}",
+        **refused_name(number, target),
         "outcome": target["outcome"],
         "split": None,
         "type": target["ship_type"] or facts.NOT_SAID,
-        "name": facts.name_text(target),
-        "mmsi": "" if target["mmsi"] is None else str(target["mmsi"]),
         "line": target["detail"],
         "picture": None,
         "views": None,
@@ -129,6 +127,12 @@ def refused_item(
         "files": [],
         "facts": facts.refusal_facts(target),
     }
+
+
+def refused_name(number: int, target: _Row) -> dict[str, str]:
+    """Of a target without a chip what the table names it by."""
+    mmsi = "" if target["mmsi"] is None else str(target["mmsi"])
+    return {"id": f"target-{number}", "name": facts.name_text(target), "mmsi": mmsi}
 
 
 def find_quicklook(quicklooks: Mapping[str, bytes], chip_id: str) -> bytes:

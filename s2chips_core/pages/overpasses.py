@@ -7,7 +7,7 @@ Here: judging each pass by the files of the day, and the words for it; reading t
 import dataclasses
 import enum
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -157,7 +157,7 @@ def read_overpasses(storage: Storage, day: date) -> DayOverpasses | None:
     )
 
 
-def build_overpasses(day: date, known: DayOverpasses, targets: Sequence[_Row], now: datetime) -> OverpassSection:
+def build_overpasses(day: date, known: DayOverpasses, targets: Iterable[_Row], now: datetime) -> OverpassSection:
     """Judge every pass of a day, and put it into words.
 
     Args:

@@ -30,13 +30,26 @@ def render_page(
     sources: Mapping[str, Sequence[str]] | None = None,
     **values: Any,
 ) -> bytes:
-    """A page as UTF-8 HTML, its styles and scripts in it.
+    """A page as UTF-8 HTML, its styles and scripts in it. Arguments as for `page_pieces`."""
+    return b"".join(page_pieces(template, styles=styles, scripts=scripts, data=data, sources=sources, **values))
+
+
+def page_pieces(
+    template: str,
+    *,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    data: Mapping[str, Any] | None,
+    sources: Mapping[str, Sequence[str]] | None = None,
+    **values: Any,
+) -> Iterator[bytes]:
+    """A page as UTF-8 HTML piece by piece, its styles and scripts in it: one of thousands of chips need never be held.
 
     Args:
         template: a file of `templates/` that extends `page.html.j2`.
         styles: files of `templates/`, joined in this order.
         scripts: files of `templates/`, run in this order at the end of the page, each in the scope of those before it.
-        data: what the scripts read, as JSON, from the element `data`; without it there are no scripts.
+        data: what the scripts read, as JSON, from the element `data`; without it there are no scripts. See `json_pieces`.
         sources: what the page may load beside itself, by directive, in addition to `data:` pictures.
         values: of the template.
     """
@@ -53,18 +66,21 @@ def render_page(
             **values,
         )
     )
-    # Its length of a page of thousands of chips is held once, and not as a text and as bytes and in between.
-    return b"".join(piece.encode("utf-8") for piece in pieces)
+    for piece in pieces:
+        yield piece.encode("utf-8")
 
 
 def json_pieces(data: Mapping[str, Any]) -> Iterator[Markup]:
-    """What Jinja's `tojson` makes of a mapping, its keys in order; of a list that is one of its values one item at once."""
+    """What Jinja's `tojson` makes of a mapping, its keys in order; of a list that is one of its values one item at once.
+
+    An iterator as one of its values is a list that is not there yet.
+    """
     comma, nothing = Markup(", "), Markup("")
     yield Markup("{")
     for number, key in enumerate(sorted(data)):
         value = data[key]
         yield (comma if number else nothing) + htmlsafe_json_dumps(key) + Markup(": ")
-        if not isinstance(value, list):
+        if not isinstance(value, (list, Iterator)):
             yield htmlsafe_json_dumps(value, sort_keys=True)
             continue
         yield Markup("[")

@@ -4,17 +4,17 @@ Here: from longitude and latitude to chip pixels, which fixes are worth drawing,
 Not here: how it is drawn (`templates/viewer.js`), where the ship was at sensing (`ais.position`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from s2chips_core import layout, tables
-from s2chips_core.ais.fixes import FIX_SCHEMA
-from s2chips_core.ais.snapshots import read_snapshots
+from s2chips_core.ais.snapshots import read_columns
 from s2chips_core.ais.targets import TARGET_SCHEMA
 from s2chips_core.chips.grid import utm_xy
 from s2chips_core.storage import Storage
@@ -24,6 +24,10 @@ AROUND = timedelta(minutes=30)
 MOST_FIXES = 24
 REACH = 1.0
 """Chip sides beyond the edge at which the line ends."""
+
+_COLUMNS = ["mmsi", "time", "lon", "lat"]
+_TRACKS = pa.schema(dict(zip(_COLUMNS, (pa.int64(), tables.TIMESTAMP, pa.float64(), pa.float64()), strict=True)))
+_FILE_ROWS = pa.schema([TARGET_SCHEMA.field(name) for name in ("mmsi", "ais_time", "ais_lon", "ais_lat")])
 
 Fix = tuple[float, float, str]
 """Column, row, `HH:MM:SS` UTC."""
@@ -75,8 +79,39 @@ def select_track(chip: Mapping[str, Any], fixes: pd.DataFrame, side_px: int) -> 
     return [(round(float(cols[n]), 1), round(float(rows[n]), 1), str(at)[-8:]) for n, at in zip(chosen, clock, strict=True)]
 
 
-def read_fixes(storage: Storage, day: date, sources: Sequence[str]) -> dict[int, pd.DataFrame]:
-    """The fixes of a day by MMSI: `time`, `lon`, `lat`; of its snapshots, and of files the rows.
+class Fixes(Mapping[int, pd.DataFrame]):
+    """The fixes of ships by MMSI: `time`, `lon`, `lat`. Held as four columns; the frame of a ship is made when asked for."""
+
+    def __init__(self, parts: Sequence[pa.Table]) -> None:
+        """Args:
+        parts: tables of `mmsi`, `time`, `lon`, `lat`.
+        """
+        together = pa.concat_tables([part.select(_COLUMNS).cast(_TRACKS) for part in parts])
+        order = np.argsort(together["mmsi"].to_numpy(), kind="stable")
+        self._mmsi, *rest = (together[name].to_numpy()[order] for name in _COLUMNS)
+        self._columns = dict(zip(_COLUMNS[1:], rest, strict=True))
+
+    def __getitem__(self, mmsi: int) -> pd.DataFrame:
+        first, behind = np.searchsorted(self._mmsi, [mmsi, mmsi + 1])
+        if first == behind:
+            raise KeyError(mmsi)
+        return pd.DataFrame({name: values[first:behind] for name, values in self._columns.items()})
+
+    def __contains__(self, mmsi: object) -> bool:
+        if not isinstance(mmsi, int):
+            return False
+        place = int(np.searchsorted(self._mmsi, mmsi))
+        return place < len(self._mmsi) and int(self._mmsi[place]) == mmsi
+
+    def __iter__(self) -> Iterator[int]:
+        return (int(mmsi) for mmsi in np.unique(self._mmsi))
+
+    def __len__(self) -> int:
+        return len(np.unique(self._mmsi))
+
+
+def read_fixes(storage: Storage, day: date, sources: Sequence[str]) -> Fixes:
+    """The fixes of a day by MMSI: of its snapshots, and of files the rows.
 
     Args:
         storage: the dataset.
@@ -86,13 +121,12 @@ def read_fixes(storage: Storage, day: date, sources: Sequence[str]) -> dict[int,
     Raises:
         StorageError, SchemaError: a table was written by another version, or is broken.
     """
-    columns = ["mmsi", "time", "lon", "lat"]
-    found = [read_snapshots(storage, day)[columns] if layout.CAPTURE in sources else tables.empty(FIX_SCHEMA)[columns]]
+    found = [_TRACKS.empty_table()]
+    if layout.CAPTURE in sources:
+        found.append(read_columns(storage, day, _COLUMNS))
     for source in sources:
         key = layout.ais_file(day, source)
         if source != layout.CAPTURE and storage.exists(key):
-            rows = tables.read_table(storage, key, TARGET_SCHEMA)
-            rows = rows[rows[["mmsi", "ais_time", "ais_lon", "ais_lat"]].notna().all(axis=1)]
-            found.append(rows.rename(columns={"ais_time": "time", "ais_lon": "lon", "ais_lat": "lat"})[columns])
-    fixes = pd.concat([frame for frame in found if not frame.empty] or found[:1], ignore_index=True)
-    return {int(str(mmsi)): of_ship for mmsi, of_ship in fixes.groupby("mmsi")}
+            rows = tables.read_arrow(storage, key, _FILE_ROWS).drop_null()
+            found.append(rows.rename_columns(_COLUMNS))
+    return Fixes(found)

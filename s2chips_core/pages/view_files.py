@@ -8,13 +8,14 @@ anew.
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import logging
 import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import date
 from typing import Any
 
@@ -24,7 +25,7 @@ from rasterio.io import MemoryFile
 
 from s2chips_core import layout
 from s2chips_core.errors import StorageError
-from s2chips_core.index.parts import COMMIT_LOCK, chips_of_scene_day
+from s2chips_core.index.parts import COMMIT_LOCK, chip_ids_of_scene_day
 from s2chips_core.pages.limits import Limits
 from s2chips_core.pages.views import VERSION, Desk, Layout, draw_sheet
 from s2chips_core.storage import Storage
@@ -34,6 +35,9 @@ logger = logging.getLogger(__name__)
 WORKERS = os.cpu_count() or 1
 """Decoding, drawing and encoding let go of the interpreter; more threads than cores only wait for it."""
 _TELL_EVERY = 50
+_AHEAD = 8 * WORKERS
+READ_COLUMNS = ("chip_id", "path", "scene_datetime", "config_hash", "fingerprint", "created_at")
+"""What is looked at of a chip's row."""
 
 _Row = Mapping[str, Any]
 
@@ -100,7 +104,7 @@ class _Note:
 
 
 def refresh_views(
-    chips: Sequence[_Row],
+    chips: Iterable[_Row],
     scene_days: Iterable[date],
     *,
     storage: Storage,
@@ -113,7 +117,7 @@ def refresh_views(
     is made once more.
 
     Args:
-        chips: rows of the index.
+        chips: rows of the index, of which `READ_COLUMNS` are looked at.
         scene_days: days to tidy up, also where none of the chips was sensed.
         storage: the dataset.
         limits: of the gate, by configuration.
@@ -169,17 +173,23 @@ def _make(
         if known is None or known[0] != made_from or key not in there:
             waiting.append((chip, key, made_from))
     desk = Desk()
+    coming = iter(waiting)
+    number = 0
     with _cancelling(WORKERS) as pool:
-        drawing = {
-            pool.submit(_draw_one, chip, key, storage, _threshold(chip, limits), desk): (chip["chip_id"], made_from)
-            for chip, key, made_from in waiting
-        }
-        for number, done in enumerate(as_completed(drawing), 1):
-            chip_id, made_from = drawing[done]
-            note.sheets[chip_id] = (made_from, done.result())
-            if number % _TELL_EVERY == 0 or number == len(waiting):
-                progress(f"views of {scene_day}: {number:,} of {len(waiting):,}")
-    return len(waiting)
+        drawing: dict[Future[Layout], tuple[str, str]] = {}
+        while True:
+            # A few at once: what waits in the pool takes more than the row that it is made from.
+            for chip, key, made_from in itertools.islice(coming, _AHEAD - len(drawing)):
+                future = pool.submit(_draw_one, chip, key, storage, _threshold(chip, limits), desk)
+                drawing[future] = chip["chip_id"], made_from
+            if not drawing:
+                return len(waiting)
+            for done in wait(drawing, return_when=FIRST_COMPLETED).done:
+                chip_id, made_from = drawing.pop(done)
+                note.sheets[chip_id] = (made_from, done.result())
+                number += 1
+                if number % _TELL_EVERY == 0 or number == len(waiting):
+                    progress(f"views of {scene_day}: {number:,} of {len(waiting):,}")
 
 
 def _remove(scene_day: date, note: _Note, there: set[str], storage: Storage) -> int:
@@ -187,7 +197,7 @@ def _remove(scene_day: date, note: _Note, there: set[str], storage: Storage) -> 
     if not there and not note.sheets:
         return 0
     with storage.lock(COMMIT_LOCK):
-        alive = set(chips_of_scene_day(storage, scene_day)["chip_id"].to_pylist())
+        alive = chip_ids_of_scene_day(storage, scene_day)
     for chip_id in set(note.sheets) - alive:
         del note.sheets[chip_id]
     kept = {layout.view(scene_day, chip_id) for chip_id in alive} | {layout.views_note(scene_day)}

@@ -18,7 +18,7 @@ from pystac_client.stac_api_io import StacApiIO
 from requests import PreparedRequest, Request, RequestException, Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import DecodeError, HTTPError, ProtocolError
 
 from s2chips_core.errors import ArchiveError, ReadError
 from s2chips_core.hrefs import check_allowed, host_of, without_query
@@ -26,6 +26,8 @@ from s2chips_core.hrefs import check_allowed, host_of, without_query
 MOST_PAGES = 1000
 TIMEOUT_S = (10.0, 60.0)
 RETRIES = 5
+BACKOFF_MOST_S = 20.0
+BODY_BROKE_OFF = (ProtocolError, DecodeError)
 RETRY_AFTER_LONGEST_S = 60
 ANSWER_MOST_BYTES = 64 * 1024 * 1024
 """Unpacked; a page is asked for with 4 MB."""
@@ -67,7 +69,7 @@ class CountingStacIO(StacApiIO):
             max_retries=Retry(
                 total=retries,
                 backoff_factor=backoff_s,
-                backoff_max=20.0,
+                backoff_max=BACKOFF_MOST_S,
                 status_forcelist=(429, 500, 502, 503, 504),
                 allowed_methods=None,
                 respect_retry_after_header=True,
@@ -78,6 +80,7 @@ class CountingStacIO(StacApiIO):
         self.session.mount("https://", adapter)
         self.endpoint: str | None = None
         """The service; none: whatever is asked first."""
+        self._retries, self._backoff_s = retries, backoff_s
         self.requests = 0
         self.bytes = 0
         """Of the answers' texts, unpacked."""
@@ -137,6 +140,21 @@ class CountingStacIO(StacApiIO):
                 said = bytes(body[:2000]).decode("utf-8", errors="replace")
                 raise APIError(said or f"the server answered {answer.status_code}")
         return body.decode("utf-8")
+
+    def read_json(self, source: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The same as ever; a body that broke off, or is no JSON, is asked for again: urllib3 has no part in bodies."""
+        for number in range(self._retries + 1):
+            try:
+                read: dict[str, Any] = super().read_json(source, *args, **kwargs)
+                return read
+            except ValueError:
+                if number == self._retries:
+                    raise
+            except APIError as error:
+                if number == self._retries or not isinstance(error.__cause__, BODY_BROKE_OFF):
+                    raise
+            time.sleep(min(self._backoff_s * 2**number, BACKOFF_MOST_S))
+        raise AssertionError("the loop above returns or raises")
 
     def get_pages(
         self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None

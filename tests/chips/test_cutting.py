@@ -435,7 +435,7 @@ def test_an_error_of_the_groups_and_of_a_step_reaches_the_caller(
 
     with pytest.raises(OSError, match="no such list"):
         all_scenes(server, broken())
-    monkeypatch.setattr("s2chips_core.chips.block_windows.inflate_rows", lambda *given: [][1])
+    monkeypatch.setattr("s2chips_core.chips.block_windows.inflate_rows", lambda *given, **more: [][1])
     with pytest.raises(IndexError):
         all_scenes(server, many_scenes(server, 3))
 

@@ -17,7 +17,7 @@ LIMITS = Limits({SETTINGS.config_hash: SETTINGS.gate})
 def items_of(day: ReportDay, quicklooks: dict[str, bytes]) -> list[dict[str, object]]:
     chips = conform(day.index, PART_SCHEMA, "index").to_pylist()
     of_chip = {chip["chip_id"]: () for chip in chips}
-    return chip_items(chips, of_chip, quicklooks=quicklooks, views={}, limits=LIMITS, fixes={})
+    return list(chip_items(chips, of_chip, quicklooks=quicklooks, views={}, limits=LIMITS, fixes={}))
 
 
 def test_few_chips_are_in_the_page_and_many_are_not() -> None:
@@ -41,7 +41,7 @@ def test_a_refusal_has_the_limits_that_its_fingerprint_tells() -> None:
     scene = Scene.from_json(day.matches["scene"].dropna().iloc[0])
     gated = [row["outcome"].startswith("gate_") for row in refused]
     for scenes, limit in (({scene.scene_id: scene}, 0.05), ({}, None)):
-        items = refused_items(refused, scenes, LIMITS)
+        items = list(refused_items(refused, scenes, LIMITS))
         assert [item["gate"] is not None for item in items] == gated
         assert {item["gate"]["bars"][0]["limit"] for item in items if item["gate"]} == {limit}
         assert [item["id"] for item in items] == [f"target-{n}" for n in range(1, 14)]

@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,12 +32,12 @@ def test_requests_and_bytes_are_counted_by_kind(served: Served) -> None:
     assert served.counters.requests == {"stac": 0, "data": 0}
 
 
-@pytest.mark.parametrize("kind", ["503", "429", "404"])
+@pytest.mark.parametrize("kind", ["503", "429", "500", "404"])
 def test_a_status(served: Served, kind: str) -> None:
     served.faults.fail(kind, times=1)  # type: ignore[arg-type]
     answer = _get(served)
     assert answer.status == int(kind)
-    assert ("retry-after" in answer.headers) == (kind != "404")
+    assert ("retry-after" in answer.headers) == (kind in ("503", "429"))
     assert _get(served).status == 200
     assert served.counters.faults == 1
 
@@ -61,6 +62,30 @@ def test_a_slow_answer(served: Served) -> None:
     served.faults.fail("slow", delay_s=3, times=1)
     with pytest.raises(HTTPError, match="timed out"):
         urllib3.PoolManager().request("GET", f"http://{served.host}/data/a.tif", retries=False, timeout=0.2)
+
+
+def test_how_long_to_be_left_alone(served: Served) -> None:
+    served.faults.fail("429", times=1, retry_after_s=3)
+    assert _get(served).headers["retry-after"] == "3"
+
+
+@pytest.mark.parametrize(("kind", "others"), [("garbage", range(1000, 1001)), ("damage", range(1, 3))])
+def test_other_bytes_of_the_right_length(served: Served, kind: str, others: range) -> None:
+    right = _get(served, headers={"Range": "bytes=0-999"})
+    served.faults.fail(kind, times=1)  # type: ignore[arg-type]
+    wrong = _get(served, headers={"Range": "bytes=0-999"})
+    assert (wrong.status, dict(wrong.headers)["etag"]) == (206, dict(right.headers)["etag"])
+    assert sum(a != b for a, b in zip(wrong.data, right.data, strict=True)) in others
+    assert _get(served, headers={"Range": "bytes=0-999"}).data == right.data
+
+
+def test_a_mix_takes_its_share_in_equal_parts() -> None:
+    faults = Faults()
+    faults.mix(("503", "reset", "short"), 0.3)
+    struck = [faults.next("/x") for _ in range(6000)]
+    counts = Counter(one.kind for one in struck if one is not None)
+    assert set(counts) == {"503", "reset", "short"}
+    assert all(500 < count < 700 for count in counts.values())
 
 
 def test_every_third_and_only_what_matches(served: Served) -> None:

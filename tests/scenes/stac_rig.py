@@ -1,6 +1,8 @@
 """A small STAC API on loopback that counts requests and can be told to misbehave or to take its time."""
 
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +29,8 @@ class StacRig:
         self.fail: list[int] = []
         """Statuses of the next answers to a search."""
         self.change_page: Callable[[dict[str, Any], int], object] | None = None
-        """Alters a page (its number counted from 1) before it is sent; a text is sent in its place."""
+        """Alters a page (its number counted from 1) before it is sent; a text is sent in its place,
+        and `ConnectionResetError` ends the connection."""
         self.page_size = 1000
         self.cut: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] | None = None
         """Gives of an item what `fields` asks for; none: the service does not know `fields`, or does not mind it."""
@@ -120,6 +123,11 @@ def serve(rig: StacRig) -> Iterator[StacRig]:
             self._answer(status, answer)
 
         def _answer(self, status: int, tree: object) -> None:
+            if tree is ConnectionResetError:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+                self.close_connection = True
+                return
             data = tree.encode() if isinstance(tree, str) else json.dumps(tree).encode()
             with rig.lock:
                 rig.bytes += len(data)
