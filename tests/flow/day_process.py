@@ -35,6 +35,8 @@ from s2chips_dagster.runs import Runs
 
 log = logging.getLogger(__name__)
 
+INTERRUPTED = 130
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
@@ -56,7 +58,7 @@ class DayProcesses:
     """The script at work, seen from the test."""
 
     def __init__(self, messages: Path) -> None:
-        self._messages = messages
+        self.messages = messages
         self._server = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
@@ -68,19 +70,19 @@ class DayProcesses:
     def start(self, work: Work) -> int:
         """Begin; the number of the process."""
         assert self._server.stdin is not None
-        print(json.dumps({**dataclasses.asdict(work), "log": str(self._messages)}), file=self._server.stdin, flush=True)
-        return self._answer("started")
+        print(json.dumps({**dataclasses.asdict(work), "log": str(self.messages)}), file=self._server.stdin, flush=True)
+        return int(self._answer("started")[0])
 
     def wait(self) -> int:
         """Until it has ended; its exit code, negative for a signal."""
-        return self._answer("ended")
+        return int(self._answer("ended")[0])
 
     def run(self, work: Work) -> float:
         """To the end, which must be a good one; seconds."""
         self.start(work)
         began = time.monotonic()
         code = self.wait()
-        assert code == 0, self._messages.read_text()[-4000:]
+        assert code == 0, self.messages.read_text()[-4000:]
         return time.monotonic() - began
 
     def kill_after(self, seconds: float, work: Work) -> bool:
@@ -90,8 +92,24 @@ class DayProcesses:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
         code = self.wait()
-        assert code in (0, -signal.SIGKILL), self._messages.read_text()[-4000:]
+        assert code in (0, -signal.SIGKILL), self.messages.read_text()[-4000:]
         return code != 0
+
+    def interrupt_after(self, seconds: float, work: Work) -> tuple[int, float, float]:
+        """Begin, and interrupt it after a while, as Dagster does when a run is cancelled.
+
+        Returns:
+            The exit code; how long it went on, seconds, and seconds of the processor.
+        """
+        process = self.start(work)
+        time.sleep(seconds)
+        spent_s, began = 0.0, time.monotonic()
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            spent_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            os.kill(process, signal.SIGINT)
+        code, in_all_s = self._answer("ended")
+        return int(code), time.monotonic() - began, float(in_all_s) - spent_s
 
     def close(self) -> None:
         """Let it end."""
@@ -101,12 +119,12 @@ class DayProcesses:
         self._server.wait(30)
         self._server.stdout.close()
 
-    def _answer(self, word: str) -> int:
+    def _answer(self, word: str) -> list[str]:
         assert self._server.stdout is not None
         line = self._server.stdout.readline().split()
-        assert line, self._messages.read_text()[-4000:]
+        assert line, self.messages.read_text()[-4000:]
         assert line[0] == word
-        return int(line[1])
+        return line[1:]
 
 
 def _work(asked: dict[str, Any]) -> int:
@@ -155,15 +173,18 @@ def _serve() -> None:
             with Path(asked["log"]).open("a") as messages:
                 os.dup2(messages.fileno(), 1)
                 os.dup2(messages.fileno(), 2)
+                signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the shell of the tests ignores it
                 try:
                     code = _work(asked)
+                except KeyboardInterrupt:
+                    code = INTERRUPTED
                 except BaseException:  # noqa: BLE001 - told in the messages
                     traceback.print_exc()
                 sys.stderr.flush()
                 os._exit(code)
         print(f"started {child}", flush=True)
-        _, status = os.waitpid(child, 0)
-        print(f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
+        _, status, spent = os.wait4(child, 0)
+        print(f"ended {os.waitstatus_to_exitcode(status)} {spent.ru_utime + spent.ru_stime}", flush=True)
 
 
 if __name__ == "__main__":

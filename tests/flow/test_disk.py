@@ -142,7 +142,7 @@ def without(found: dict[str, bytes], *beginnings: str) -> dict[str, bytes]:
     return {key: data for key, data in found.items() if not key.startswith(beginnings)}
 
 
-@pytest.mark.parametrize(("name", "left"), [("run", 0), ("run", 40_000), ("index", 0), ("prune", 0)])
+@pytest.mark.parametrize(("name", "left"), [("run", 0), ("run", 20_480), ("index", 0), ("prune", 0)])
 def test_a_full_disk_tears_nothing(disk: Path, name: str, left: int) -> None:
     storage = made(disk / "dataset")
     before = files(storage)
