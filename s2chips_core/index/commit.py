@@ -24,6 +24,7 @@ from s2chips_core.index.geojson import feature_bytes
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day, parts_of_source
 from s2chips_core.index.records import PART_SCHEMA, rows_one_by_one, sidecar, unique_chips
+from s2chips_core.index.tiles import paths_in_index, put_tiles_index
 from s2chips_core.storage import Storage
 
 Parts = dict[date, dict[str, pa.Table]]
@@ -160,8 +161,12 @@ def settle_sidecars(storage: Storage, paths: Mapping[str, date], parts: Parts, f
 def _sweep(storage: Storage, paths: Mapping[str, date], parts: Parts, others: set[str], no_masks: set[str]) -> None:
     """Delete the artefacts of `paths` that no part claims and no other journal lists, the `.tif` first."""
     claims = Counter(path for found in parts.values() for path in join_parts(found.values())["path"].to_pylist())
-    for path in sorted(set(paths) - others):
-        if path not in claims:
+    listed = sorted(set(paths) - others)
+    unclaimed = {path: paths[path] for path in listed if path not in claims}
+    if not paths_in_index(storage, unclaimed.values()).isdisjoint(unclaimed):
+        put_tiles_index(storage)  # what it names must be there
+    for path in listed:
+        if path in unclaimed:
             delete_artefacts(storage, path)
         elif path in no_masks and claims[path] == 1:
             storage.delete(layout.chip_artefacts(path, (MASKS_SUFFIX,))[0])

@@ -253,8 +253,11 @@ class DayRun:
                 software_version=self.software_version,
                 config_hash=self.settings.config_hash,
             )
-            write_artefacts(self.storage, candidate.key.path, encode_artefacts(row, chip, self.settings))
-            self.fresh[candidate.key.path] = candidate.key.scene_day
+            path = candidate.key.path
+            write_artefacts(
+                self.storage, path, encode_artefacts(row, chip, self.settings), replaces=path in earlier.indexed_paths
+            )
+            self.fresh[path] = candidate.key.scene_day
             return row
 
         results = cut_batch(

@@ -30,6 +30,8 @@ class Earlier:
     """What a killed run of this source left."""
     uncertain: frozenset[str]
     """Paths that a killed or running run may have half replaced."""
+    indexed_paths: frozenset[str]
+    """Paths of all these index rows."""
 
 
 def read_earlier(storage: Storage, ais_day: date, source_id: str, scene_days: Iterable[date]) -> Earlier:
@@ -58,4 +60,5 @@ def read_earlier(storage: Storage, ais_day: date, source_id: str, scene_days: It
         refused={row["chip_id"]: row for row in outcomes if row["outcome"] in STANDING},
         replay=replay,
         uncertain=frozenset(in_doubt if replay is None else in_doubt | set(replay.writes)),
+        indexed_paths=frozenset([*own["path"].to_pylist(), *(row["path"] for row in others.values())]),
     )

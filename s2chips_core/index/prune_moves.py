@@ -129,27 +129,30 @@ def finish_moves(storage: Storage, tell: Tell | None = None) -> list[Move]:
 
 def carry_out(storage: Storage, move: Move, tell: Tell | None = None) -> None:
     """Do what the move's journal says, from wherever it stands, and delete the journal. Call under the commit lock."""
-    # Where a part names a chip, its files are there, also in between.
+    # Where a part or the index names a chip, its files are there, also in between.
     if move.action is Action.PRUNE:
         _take_rows(storage, move)
         _mark_pruned(storage, move)
+        _put_derived(storage, move)
         _move_files(storage, move, tell)
+        put_note(storage, move.note)
     else:
         _move_files(storage, move, tell)
         _add_rows(storage, move)
         _put_outcomes_back(storage, move)
         # One of two sources may have lost the ship since: the sidecar tells of the other.
         settle_sidecars(storage, move.paths, parts_of_paths(storage, move.paths), {})
+        _put_derived(storage, move)
+        shrink_trash(storage, move.trash_id, {chip_id for ids in move.rows.values() for chip_id in ids})
+    storage.delete(layout.move_journal(move.trash_id))
+
+
+def _put_derived(storage: Storage, move: Move) -> None:
     for day in move.ais_days:
         put_day_tables(day, storage)
     for day in sorted(set(move.paths.values())):
         put_daily_geojson(storage, day)
     put_tiles_index(storage)
-    if move.action is Action.PRUNE:
-        put_note(storage, move.note)
-    else:
-        shrink_trash(storage, move.trash_id, {chip_id for ids in move.rows.values() for chip_id in ids})
-    storage.delete(layout.move_journal(move.trash_id))
 
 
 def _take_rows(storage: Storage, move: Move) -> None:

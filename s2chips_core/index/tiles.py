@@ -114,6 +114,21 @@ def read_head(storage: Storage, rows: int) -> pd.DataFrame:
     return tables.to_frame(head.slice(0, rows))
 
 
+def paths_in_index(storage: Storage, scene_days: Iterable[date]) -> set[str]:
+    """The paths of the chips that the index names for some days; none where there is no index."""
+    days = sorted(set(scene_days))
+    if not days or not storage.exists(layout.tiles_index()):
+        return set()
+    first, last = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (days[0], days[-1]))
+    within = (pc.field("scene_datetime") >= first) & (pc.field("scene_datetime") < last + timedelta(days=1))
+    try:
+        with storage.open_read(layout.tiles_index()) as file:
+            return set(pq.read_table(file, columns=["path"], filters=within)["path"].to_pylist())
+    except pa.ArrowException as error:
+        logger.warning("%s cannot be read: %s", layout.tiles_index(), error)
+        return set()
+
+
 class _UnlikeError(Exception):
     """The file of before is not what this version would have written; says why."""
 

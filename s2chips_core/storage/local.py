@@ -4,7 +4,9 @@ Here: atomic puts by renaming, and locks by lock files. Not here: the interface 
 """
 
 import contextlib
+import errno
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -16,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from s2chips_core.errors import LockedError, StorageError
 from s2chips_core.storage.base import LOCKS, Entry, key_parts
+from s2chips_core.storage.scratch import forget_scratch, scratch_folder
 
 _FINE_NS = 1_000_000
 """Times that are all whole numbers of this are those of a file system that keeps no finer ones."""
@@ -26,32 +29,36 @@ _COARSEST_NS = 2_000_000_000
 class LocalStorage:
     """A folder on this machine."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root.expanduser().resolve()
+    def __init__(self, root: Path, *, scratch: bool = False) -> None:
+        """
+        Args:
+            root: the folder; it need not be there.
+            scratch: write in a folder of this process, which others clear when it was killed; else beside the target.
+        """
+        self.root, self._scratch = root.expanduser().resolve(), scratch
 
     def path(self, key: str) -> Path:
         """The path of `key`; StorageError when it would leave the root."""
         return self.root.joinpath(*key_parts(key))
 
     def put(self, key: str, data: bytes) -> None:
-        """Write to a temporary file beside the target, then rename over it."""
-        path = self.path(key)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        done = False
+        """Write to a temporary file, then rename it over the target."""
+        with self._replacing(key) as file:
+            file.write(data)
+
+    def _open_temporary(self, path: Path) -> tuple[Path, IO[bytes]]:
+        """A file that will take the place of `path`."""
+        folder = scratch_folder(self.root) if self._scratch else path.parent
+        temporary = folder / f".{path.name}.{uuid.uuid4().hex}"
         try:
-            try:
-                _write_new(temporary, data)
-            except FileNotFoundError:  # rare: a chip's folder is made with its first file
-                path.parent.mkdir(parents=True, exist_ok=True)
-                _write_new(temporary, data)
-            temporary.replace(path)
-            done = True
-        except OSError as error:
-            raise StorageError(key, f"cannot be written under {self.root}: {error.strerror}") from error
-        finally:
-            if not done:
-                with contextlib.suppress(OSError):  # never made
-                    temporary.unlink()
+            return temporary, temporary.open("xb")
+        except FileNotFoundError:
+            if not self._scratch:  # rare: a chip's folder is made with its first file
+                folder.mkdir(parents=True, exist_ok=True)
+                return temporary, temporary.open("xb")
+            forget_scratch(self.root)  # somebody has removed the dataset, or what is hidden of it
+            temporary = scratch_folder(self.root) / temporary.name
+            return temporary, temporary.open("xb")
 
     def get(self, key: str) -> bytes:
         """The bytes at `key`."""
@@ -69,19 +76,26 @@ class LocalStorage:
 
     @contextlib.contextmanager
     def open_write(self, key: str) -> Iterator[IO[bytes]]:
-        """A temporary file beside the target, then renamed over it."""
+        """A temporary file, then renamed over the target."""
+        with self._replacing(key) as file:
+            yield file
+
+    @contextlib.contextmanager
+    def _replacing(self, key: str) -> Iterator[IO[bytes]]:
         path = self.path(key)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        temporary, done = path, False
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            temporary, opened = self._open_temporary(path)
+            with opened as file:
                 yield file
-            temporary.replace(path)
+            _rename(temporary, path)
+            done = True
         except OSError as error:
             raise StorageError(key, f"cannot be written under {self.root}: {error.strerror}") from error
         finally:
-            with contextlib.suppress(OSError):  # gone by the rename, or never made
-                temporary.unlink()
+            if not done and temporary != path:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
 
     def exists(self, key: str) -> bool:
         """Whether a file is at `key`."""
@@ -195,6 +209,20 @@ class LocalStorage:
         return str(self.path(key))
 
 
-def _write_new(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
+def _rename(temporary: Path, path: Path) -> None:
+    try:
+        temporary.replace(path)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # A folder of the dataset that lies on another disk.
+        beside = path.with_name(temporary.name)
+        try:
+            shutil.copyfile(temporary, beside)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        temporary.unlink()

@@ -1,0 +1,147 @@
+"""A backfill by several processes at once: the index is the union of the days, as if they had come one after another.
+
+The days are those of a leap year's February and of a year's end, so that their keys and dates are tried as well.
+"""
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from s2chips_core import layout, tables
+from s2chips_core.index.checks import check_day_files, check_labels
+from s2chips_core.index.dataset_checks import check_all_files
+from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome
+from s2chips_core.index.records import INDEX_SCHEMA
+from s2chips_core.sandbox.server import Served, serve
+from s2chips_core.storage import Storage
+from tests.flow.conftest import MakeRuns
+from tests.flow.day_process import DayProcesses, Work, run_steps
+from tests.reliability import often
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+
+SCENE, SCENE_DAY = "S2C_30STE_20251027_0_L2A", date(2025, 10, 27)
+SHIPS = 6
+YEAR_END = [date(2023, 12, 31), date(2024, 1, 1)]
+LEAP_DAY = date(2024, 2, 29)
+NOW = datetime(2024, 3, 20, 12, tzinfo=UTC)
+
+
+def days() -> list[date]:
+    """The leap day, those around it, and a year's end."""
+    count = often(6, 30) - len(YEAR_END)
+    first = LEAP_DAY - timedelta(days=count // 2)
+    return [*YEAR_END, *(first + timedelta(days=n) for n in range(count))]
+
+
+@pytest.fixture
+def archive(sandbox_archive: Path, tmp_path: Path) -> Iterator[Served]:
+    """The same scene on every day, over a sea whose ships are not on its pictures."""
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    for source in (sandbox_archive / SCENE).rglob(
+        "*"
+    ):  # links to each: the server serves nothing from outside of its folder
+        if source.is_file():
+            target = folder / source.relative_to(sandbox_archive)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            link(source, target)
+    text = (sandbox_archive / f"item-{SCENE}.json").read_text()
+    hrefs = {name: asset["href"] for name, asset in json.loads(text)["assets"].items()}
+    for day in days():
+        item = json.loads(text.replace(f"{SCENE_DAY:%Y%m%d}", f"{day:%Y%m%d}").replace(f"{SCENE_DAY}", f"{day}"))
+        for name, asset in item["assets"].items():
+            asset["href"] = hrefs[name]
+        (folder / f"item-{day}.json").write_text(json.dumps(item))
+    with serve(folder) as served:
+        yield served
+
+
+def link(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
+
+
+def backfill(config: Path, queue: "Iterator[tuple[date, bool]]", messages: Path, failures: list[BaseException]) -> None:
+    """One command line: day after day until none is left."""
+    processes = DayProcesses(messages)
+    try:
+        for day, dagster in queue:
+            processes.run(work(config, day, dagster=dagster))
+    except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
+        failures.append(error)
+    finally:
+        processes.close()
+
+
+def work(config: Path, day: date, *, dagster: bool) -> Work:
+    return Work(config=str(config), now=NOW.isoformat(), day=day.isoformat(), chips={}, prune=None, dagster=dagster)
+
+
+def test_a_backfill_of_several_at_once_is_the_union_of_its_days(
+    archive: Served, make_runs: MakeRuns, tmp_path: Path
+) -> None:
+    sections = {
+        "satellite_tracking": {"tiles": ["30STE"], "backfill_days": 120},
+        "ais": {"synthetic_ships_per_tile": SHIPS},
+        "scheduling": {"first_day": "2023-12-01"},
+        "gate": {"enabled": False},
+    }
+    runs = make_runs(archive, now=NOW.isoformat(), name="backfill", **sections)
+    config = Path(runs.workspace.config_file)
+    # Two command lines without Dagster's own work and one with it; one day is wanted by two of them at the same time.
+    by_dagster = set(days()[1 :: often(len(days()), 3)])
+    quick = [(day, False) for day in days() if day not in by_dagster]
+    queues = [
+        iter([*quick[0::2], quick[-1]]),
+        iter([*quick[1::2], quick[-1]]),
+        iter([(day, True) for day in sorted(by_dagster)]),
+    ]
+    failures: list[BaseException] = []
+    threads = [
+        threading.Thread(target=backfill, args=(config, queue, tmp_path / f"messages-{number}.txt", failures))
+        for number, queue in enumerate(queues)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+    index = tables.read_table(runs.storage, layout.tiles_index(), INDEX_SCHEMA)
+    assert not index["chip_id"].duplicated().any()
+    assert index["scene_datetime"].is_monotonic_increasing
+    outcomes = pd.concat([tables.read_table(runs.storage, layout.outcomes(day), OUTCOME_SCHEMA) for day in days()])
+    assert len(outcomes) == SHIPS * len(days())
+    chipped = outcomes[outcomes["outcome"] == Outcome.CHIPPED]
+    assert set(index["chip_id"]) == set(chipped["chip_id"])
+    assert set(index["scene_datetime"].dt.date) == set(days()), "chips of every day"
+    for result in (check_all_files(runs.storage), *(check_day_files(runs.storage, day) for day in days())):
+        assert result.passed, result.description
+    assert all(check_labels(runs.storage, day).passed for day in days())
+
+    # A day alone is the same, byte for byte.
+    for day in (LEAP_DAY, YEAR_END[0]):
+        alone = make_runs(archive, now=NOW.isoformat(), name=f"alone-{day}", **sections)
+        run_steps(alone.workspace, day, {}, None)
+        assert of_day(alone.storage, day) == of_day(runs.storage, day)
+        rows = index[index["scene_datetime"].dt.date == day].reset_index(drop=True)
+        assert tables.read_table(alone.storage, layout.tiles_index(), INDEX_SCHEMA).equals(rows)
+    told = sorted({f"{day}" for day in days()})
+    print(f"{len(told)} days by {len(queues)} at once, {len(index)} chips")
+
+
+def of_day(storage: Storage, day: date) -> dict[str, bytes]:
+    """What there is of a day in tables, chips and labels."""
+    folders = ("plan", "ais", "matches", "outcomes", "chips", "indexes", "labels")
+    keys = [key for folder in folders for key in storage.list(folder) if layout.ymd(day) in key]
+    return {key: storage.get(key) for key in keys}
