@@ -175,7 +175,8 @@ class S3Storage:
 
     def delete_folder(self, prefix: str) -> None:
         """Remove all objects below `prefix`."""
-        paths = [meta["path"] for meta in self._metas(prefix)]
+        with self._writing(prefix):
+            paths = [meta["path"] for meta in self._metas(prefix)]
         for first in range(0, len(paths), _DELETE_MOST):
             self._delete(prefix, paths[first : first + _DELETE_MOST])
 
