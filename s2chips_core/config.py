@@ -6,6 +6,7 @@ here: the keys of each section (`sections`).
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,7 @@ def parse_settings(tree: object, file: str) -> Settings:
             raise ConfigError(file, key, "a key that is not known", f"one of {_siblings(first['loc'])}") from None
         if first["type"] == "missing":
             raise ConfigError(file, key, "nothing", "a value") from None
-        got = "these values" if isinstance(first["input"], dict) else first["input"]
+        got = "these values" if isinstance(first["input"], dict) else _without_login(first["input"])
         expected = first["msg"].removeprefix("Value error, ").replace("Input should be ", "", 1)
         raise ConfigError(file, key, got, expected) from None
 
@@ -170,7 +171,8 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
     except OSError as error:
         raise ConfigError(str(path), "(file)", error.strerror, "a readable YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), "(file)", str(error), "YAML in UTF-8") from error
+        # Without its cause, which quotes the line: that may hold a secret that is in the wrong place.
+        raise ConfigError(str(path), "(file)", _problem(error), "YAML in UTF-8") from None
     settings = parse_settings(tree, str(path))
     root = environment.get(DATASET_ROOT_VARIABLE)
     if root:
@@ -181,6 +183,17 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
 def config_path(environment: Mapping[str, str]) -> Path:
     """The configuration file that `environment` names, else `config/config.yaml`."""
     return Path(environment.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
+
+
+def _problem(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"{error.problem} in line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
+    return f"{type(error).__name__} at {error.start}" if isinstance(error, UnicodeDecodeError) else type(error).__name__
+
+
+def _without_login(value: object) -> object:
+    """A URL without its name and password."""
+    return re.sub(r"://[^/\s]*@", "://***@", value) if isinstance(value, str) else value
 
 
 def _siblings(location: tuple[int | str, ...]) -> str:

@@ -25,9 +25,9 @@ def run_housekeeping(options: argparse.Namespace, config_file: Path) -> bool:
     if said is None:
         return False
     if options.dry_run and said["count"]:
-        print(_columns(LISTED, said["table"]))
+        print(_columns(LISTED, said["table"].records))
         print()
-    print(_columns(HEAD, said["kinds"]))
+    print(_columns(HEAD, said["kinds"].records))
     what = "would go" if options.dry_run else "went"
     print(f"{said['count']} {what}, {said['bytes']} bytes")
     if options.dry_run:

@@ -317,3 +317,23 @@ def test_one_endpoint_for_several_providers_is_refused() -> None:
 @pytest.mark.parametrize("endpoint", ["eodata.example", "https://key:secret@eodata.example/", "s3://eodata", "https://a/b"])
 def test_the_s3_endpoint_is_a_plain_url(endpoint: str) -> None:
     assert refused({**SOMEWHERE, "stac": {"s3_endpoint": endpoint}}).key == "stac.s3_endpoint"
+
+
+def test_a_line_that_is_no_yaml_is_not_quoted(tmp_path: Path) -> None:
+    """It may hold a key that is in the wrong place."""
+    file = tmp_path / "config.yaml"
+    file.write_text("ais:\n  source: aisstream\n  api_key: 'never-shown\n")
+    with pytest.raises(ConfigError, match=r"in line 4, column 1.*expected YAML") as error:
+        load_settings(file, {})
+    assert "never-shown" not in str(error.value)
+    assert error.value.__suppress_context__
+    file.write_bytes(b"ais: never-shown\xff\n")
+    with pytest.raises(ConfigError, match="UTF-8") as error:
+        load_settings(file, {})
+    assert "never-shown" not in str(error.value)
+
+
+def test_a_login_in_a_url_is_not_shown() -> None:
+    tree = {"satellite_tracking": {"tiles": ["30STF"]}, "storage": {"s3_endpoint": "https://name:never-shown@host:9000"}}
+    with pytest.raises(ConfigError, match=r"storage\.s3_endpoint: got 'https://\*\*\*@host:9000'"):
+        parse_settings(tree, "x.yaml")

@@ -4,6 +4,7 @@ ruff's rules of group S say the same of much of it, but not in tests and benchma
 """
 
 import ast
+import re
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,8 @@ MODULES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "jso
 METHODS = {"read_pickle", "to_pickle", "full_load", "full_load_all", "unsafe_load", "unsafe_load_all"}
 FUNCTIONS = {"eval", "exec"}
 LOADERS = {("yaml", "load"), ("yaml", "load_all"), ("torch", "load")}
+WORDS = re.compile("|".join([*MODULES, *METHODS, *FUNCTIONS, *(owner for owner, _ in LOADERS), "allow_pickle"]))
+"""A source without any of them has nothing of it."""
 ALLOWED = {
     ("tests/export/test_card.py", "exec"): "runs the example of the data card, which the project itself wrote",
     ("s2chips_core/export/selection.py", ".eval"): "pandas' own grammar; what may stand in it is checked before",
@@ -64,8 +67,10 @@ def test_no_source_has_it() -> None:
     assert len(sources()) > 300
     found = {}
     for path in sources():
-        name = path.relative_to(REPOSITORY).as_posix()
-        bad = {one for one in findings(path.read_text(encoding="utf-8")) if (name, one) not in ALLOWED}
+        name, source = path.relative_to(REPOSITORY).as_posix(), path.read_text(encoding="utf-8")
+        if not WORDS.search(source):
+            continue  # parsing is what takes its time
+        bad = {one for one in findings(source) if (name, one) not in ALLOWED}
         if bad:
             found[name] = bad
     assert found == {}
@@ -99,6 +104,7 @@ def test_what_is_allowed_is_still_there() -> None:
 )
 def test_it_would_be_seen(line: str) -> None:
     assert findings(line)
+    assert WORDS.search(line)
 
 
 @pytest.mark.parametrize(

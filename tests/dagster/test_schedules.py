@@ -127,6 +127,7 @@ def test_names_times_and_switches(make_rig: Any) -> None:
         "lagged_chipping": ("7 7 * * *", "UTC", on),
         "periodic_ais_capture": ("9 * * * *", "UTC", off),
         "nightly_prune": ("1 1 * * *", "UTC", off),
+        "weekly_housekeeping": ("30 4 * * 0", "UTC", off),
     }
 
 
@@ -281,3 +282,14 @@ def test_the_night_prunes_once_and_in_earnest(rig: Rig) -> None:
     assert request.run_config["ops"]["prune_chips"]["config"] == {"dry_run": False}
     job = rig.definitions.resolve_job_def("prune_by_ais")
     assert dg.validate_run_config(job, request.run_config)
+
+
+# --- weekly_housekeeping ---
+
+
+def test_the_week_tidies_once_and_in_earnest(rig: Rig) -> None:
+    [request] = rig.tick("weekly_housekeeping").run_requests
+    assert request.run_key == f"housekeeping@{NOW.date()}"
+    assert request.run_config["ops"]["tidy_up"]["config"] == {"dry_run": False}
+    assert request.tags["s2chips/kind"] == "housekeeping"
+    assert dg.validate_run_config(rig.definitions.resolve_job_def("housekeeping"), request.run_config)

@@ -14,7 +14,18 @@ HEAVY = {
     *("sgp4", "shapely", "starlette", "urllib3", "uvicorn", "websockets", "xlsxwriter"),
 }
 """Packages that the core works with, each a tenth of a second and more or the way to one."""
-COMMANDS = ("run", "chip-from-file", "predict-overpasses", "collect-ais", "export", "recut", "prune", "doctor", "demo")
+COMMANDS = (
+    "run",
+    "chip-from-file",
+    "predict-overpasses",
+    "collect-ais",
+    "export",
+    "recut",
+    "prune",
+    "housekeeping",
+    "doctor",
+    "demo",
+)
 
 
 def loaded_by(code: str) -> set[str]:
