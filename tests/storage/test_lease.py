@@ -137,17 +137,23 @@ def test_a_renewal_counts_from_when_it_was_sent(place: Place, clock: Clock) -> N
     assert not first.sure
 
 
-def test_of_many_who_wait_one_gets_it(place: Place, clock: Clock) -> None:
-    take(place, clock)
-    clock.now += 1
-    won: list[Lease] = []
-    barrier = threading.Barrier(8)
+@pytest.mark.parametrize("before", ["nothing", "free"])
+def test_of_many_who_see_it_free_one_gets_it(clock: Clock, before: str) -> None:
+    all_have_seen = threading.Barrier(8)
+
+    class Seen(Place):
+        def read(self) -> tuple[bytes, str] | None:
+            found = super().read()
+            all_have_seen.wait(30)
+            return found
+
+    place, won = Seen(), list[Lease]()
+    if before == "free":
+        place.data = b'{"free": true}'
 
     def run() -> None:
-        own = Clock()
-        barrier.wait()
         with contextlib.suppress(LockedError):
-            won.append(take(place, own, timeout_s=LEASE_S + 1))
+            won.append(take(place, clock, timeout_s=0.0))
 
     threads = [threading.Thread(target=run) for _ in range(8)]
     for thread in threads:
