@@ -1,7 +1,6 @@
 """Dagster's own storage on a real PostgreSQL server: deploy/dagster-postgres.yaml."""
 
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
