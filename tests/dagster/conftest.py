@@ -23,6 +23,7 @@ from s2chips_core.storage import LocalStorage
 from s2chips_dagster.definitions import build_definitions
 from s2chips_dagster.resources import NOW_VARIABLE
 from s2chips_dagster.runs import HOME_VARIABLE
+from tests.dagster.postgres_server import PostgresServer, serve_postgres
 from tests.index.index_record import without_record
 
 REPOSITORY = Path(__file__).parents[2]
@@ -153,6 +154,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(HOME_VARIABLE, str(folder))
     monkeypatch.setenv(NOW_VARIABLE, DEMO_NOW.isoformat())
     return folder
+
+
+@pytest.fixture
+def postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresServer]:
+    """A PostgreSQL server with an empty database, and in the environment where it is."""
+    with serve_postgres() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
 
 
 def start_cli(*arguments: object, home: Path) -> "subprocess.Popen[str]":

@@ -24,7 +24,7 @@ from dagster._core.instance.ref import InstanceRef
 
 from s2chips_dagster.runs import HOME_VARIABLE
 from tests.dagster.conftest import MakeDataset
-from tests.dagster.postgres_server import PostgresServer, serve_postgres
+from tests.dagster.postgres_server import PostgresServer
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"
@@ -125,14 +125,6 @@ def test_the_helm_values_say_what_dagster_yaml_says(tmp_path: Path) -> None:
         assert limits.run_queue_config is not None
         assert limits.run_queue_config.max_concurrent_runs == here["concurrency"]["runs"]["max_concurrent_runs"]
         assert limits.pool_config.default_pool_limit == here["concurrency"]["pools"]["default_limit"]
-
-
-@pytest.fixture
-def postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresServer]:
-    with serve_postgres() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 def test_what_the_compose_file_starts_runs_a_job(

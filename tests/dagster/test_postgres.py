@@ -1,7 +1,6 @@
 """Dagster's own storage on a real PostgreSQL server: deploy/dagster-postgres.yaml."""
 
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW
 from s2chips_dagster.runs import HOME_VARIABLE, Runs
 from tests.dagster.conftest import MakeDataset, files_of
-from tests.dagster.postgres_server import PASSWORD, PostgresServer, serve_postgres
+from tests.dagster.postgres_server import PASSWORD, PostgresServer
 from tests.reliability import often
 
 REPOSITORY = Path(__file__).parents[2]
@@ -31,6 +30,7 @@ SMALL: dict[str, dict[str, object]] = {
     "tiling": {"include_swir": False},
     "limits": {"max_ships": 8},
 }
+RESTARTS = often(1, 10)
 NOW = DEMO_NOW.isoformat()
 
 RUN_DAY = """
@@ -40,17 +40,12 @@ import time
 from datetime import date
 from pathlib import Path
 from s2chips_dagster.runs import Runs
-done = Runs(Path(sys.argv[1]), now=sys.argv[2]).run_day(date.fromisoformat(sys.argv[3]), {})
+runs = Runs(Path(sys.argv[1]), now=sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+done = runs.run_day(date.fromisoformat(sys.argv[3]), {})
 sys.exit(0 if done else 1)
 """
-
-
-@pytest.fixture
-def postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresServer]:
-    with serve_postgres() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 @pytest.fixture
@@ -74,20 +69,30 @@ def test_all_but_the_storage_is_as_on_one_machine() -> None:
     assert all({*value} == {"env"} for value in values.values()), "from the environment"
 
 
-def test_two_processes_write_two_days_at_once(postgres: PostgresServer, home: Path, make_dataset: MakeDataset) -> None:
+def test_two_processes_write_two_days_at_once(
+    postgres: PostgresServer, home: Path, make_dataset: MakeDataset, tmp_path: Path
+) -> None:
     config = make_dataset(**SMALL).config
-    other = subprocess.Popen(
-        [sys.executable, "-c", RUN_DAY, str(config), NOW, DEMO_DAYS[0].isoformat()],
-        cwd=REPOSITORY,
-        env={**os.environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    runs = Runs(config, now=NOW)  # both find an empty database, and make its tables
-    assert runs.run_day(DEMO_DAYS[1], {})
-    said, _ = other.communicate(timeout=120)
-    assert other.returncode == 0, said
+    log = tmp_path / "other.log"
+    with log.open("w") as said:
+        other = subprocess.Popen(
+            [sys.executable, "-c", RUN_DAY, str(config), NOW, DEMO_DAYS[0].isoformat()],
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+        )
+    assert other.stdin is not None
+    assert other.stdout is not None
+    runs = Runs(config, now=NOW)
+    ready = other.stdout.readline()
+    assert ready == "ready\n", log.read_text()
+    other.stdin.write("go\n")
+    other.stdin.flush()
+    assert runs.run_day(DEMO_DAYS[1], {})  # both find an empty database, and make its tables
+    other.communicate(timeout=120)
+    assert other.returncode == 0, log.read_text()
 
     days = {day.isoformat() for day in DEMO_DAYS[:2]}
     found = postgres.ask("select run_id, pipeline_name, status, partition from runs")
@@ -123,7 +128,7 @@ def test_what_a_restarted_server_cut_off_is_made_whole_by_the_next_run(
     assert expected
 
     survived = 0
-    for number in range(times := often(1, 10)):
+    for number in range(RESTARTS):
         made = make_dataset(f"restarted-{number}", **SMALL)
         runs = Runs(made.config, now=NOW)
         done = False
@@ -134,7 +139,7 @@ def test_what_a_restarted_server_cut_off_is_made_whole_by_the_next_run(
         assert files_of(made.storage, *folders) == expected
         with dg.DagsterInstance.get() as instance:
             assert instance.get_runs(limit=1)[0].status == dg.DagsterRunStatus.SUCCESS
-    print(f"{survived} of {times} runs went on by themselves")
+    print(f"{survived} of {RESTARTS} runs went on by themselves")
 
 
 @contextlib.contextmanager
