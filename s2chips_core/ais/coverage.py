@@ -14,6 +14,7 @@ shows that the feed delivered.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -100,7 +101,7 @@ class Coverage:
         self.problem = reason
 
     def listened(self) -> list[_Interval]:
-        """The times in which the feed was listened to, in order."""
+        """The times in which the feed was listened to, in order, each moment once: the clock may have been set back."""
         silences = set(self._silences())
         pieces: list[_Interval] = []
         for span in self.spans if self.messages else ():
@@ -110,7 +111,13 @@ class Coverage:
                     pieces.append((at, lull[0]))
                     at = lull[1]
             pieces.append((at, span.end))
-        return [piece for piece in pieces if piece[1] > piece[0]]
+        joined: list[_Interval] = []
+        for start, end in sorted(piece for piece in pieces if piece[1] > piece[0]):
+            if joined and start <= joined[-1][1]:
+                joined[-1] = joined[-1][0], max(end, joined[-1][1])
+            else:
+                joined.append((start, end))
+        return joined
 
     def quiet_s(self) -> float:
         """Seconds of silence that are taken for a quiet sea's."""
@@ -181,14 +188,17 @@ class Coverage:
     def _explained(self, start: datetime, end: datetime, ended: str) -> list[Gap]:
         """A time that was not listened to, cut where its reason changes."""
         reasons: list[tuple[datetime, str]] = [(datetime.min.replace(tzinfo=UTC), LATE_START)]
-        if self.spans:
-            first = self.spans[0]
-            reasons.append((self.begun, first.before or LATE_START))
-            for span, after in zip(self.spans, [*self.spans[1:], None], strict=True):
+        spans = sorted(self.spans, key=lambda span: span.start)
+        if spans:
+            reasons.append((self.begun, spans[0].before or LATE_START))
+            for span, after in zip(spans, [*spans[1:], None], strict=True):
                 reasons.append((span.start, SILENCE if self.messages else NOTHING_HEARD))
                 reasons.append((span.end, (self.problem or ended) if after is None else (after.before or SILENCE)))
         else:
             reasons.append((self.begun, self.problem or ended))
+        # One that begins before the one before it, by a clock that was set back, holds from there on.
+        since_when = itertools.accumulate((since for since, _ in reasons), max)
+        reasons = [(since, reason) for since, (_, reason) in zip(since_when, reasons, strict=True)]
         gaps: list[Gap] = []
         for (since, reason), (until, _) in zip(reasons, [*reasons[1:], (end, "")], strict=True):
             a, b = max(since, start), min(max(until, since), end)

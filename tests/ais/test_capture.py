@@ -187,6 +187,34 @@ def test_a_request_to_stop_keeps_what_was_heard(served: AisServed, storage: Loca
     assert of_pass.fixes == len(read_snapshots(storage, over.day)) > 0
 
 
+@pytest.mark.parametrize("by_s", [3600.0, -3600.0, -2.0])
+def test_a_clock_that_is_set_while_it_listens(served: AisServed, storage: LocalStorage, by_s: float) -> None:
+    """Set forward the window is over, set back it goes on; either way what was heard is kept and nothing else is claimed."""
+    stop, over, set_by = threading.Event(), window(60), [0.0]
+    running = Running(lambda: capture(served, storage, over, stop=stop, clock=lambda: now() + timedelta(seconds=set_by[0])))
+    served.wait_subscribed()
+    wait_for(lambda: served.counters.messages > 80)
+    set_by[0] = by_s
+    if by_s < 0:
+        heard = served.counters.messages
+        wait_for(lambda: served.counters.messages > heard + 80)
+        stop.set()
+    record = running.end().record
+    assert record.ended == ("done" if by_s > 0 else "stopped")
+    [of_pass] = record.passes
+    assert of_pass.status == PARTIAL
+    length_s = (over.end - over.start).total_seconds()
+    assert of_pass.covered_s + sum((gap.end - gap.start).total_seconds() for gap in of_pass.gaps) == pytest.approx(
+        length_s, abs=0.01
+    )
+    assert of_pass.covered_s < 30, "it listened for seconds"
+    # Ships are placed by the time of their messages, which the machine's clock does not change.
+    fixes = read_snapshots(storage, over.day)
+    assert of_pass.fixes == len(fixes) > 0
+    assert fixes["time"].between(over.start, over.end).all()
+    assert journals(storage) == []
+
+
 def test_an_interrupt_keeps_what_was_heard_and_goes_on(served: AisServed, storage: LocalStorage) -> None:
     over = window(60)
 

@@ -126,6 +126,24 @@ def test_footprint_is_the_windows_ground(zone: int, south: bool, col: int, row: 
     }
 
 
+@given(
+    st.integers(1, 60),
+    st.booleans(),
+    st.sampled_from([-3.0, -0.001, 0.0, 0.001, 3.0, 6.0, 5.999, 6.001, 9.0]),
+    st.sampled_from([-79.9, -56.0, -0.0001, 0.0, 0.0001, 56.0, 63.9, 72.0, 83.9]),
+)
+def test_zone_edges_and_both_hemispheres_are_pyprojs(zone: int, south: bool, from_edge_deg: float, lat: float) -> None:
+    """In the zone of the scene, also beyond its edge, over the equator and at the ends of the grid."""
+    epsg = (32700 if south else 32600) + zone
+    lon = (zone * 6.0 - 186.0 + from_edge_deg + 180.0) % 360.0 - 180.0
+    x, y = utm_xy(lon, lat, epsg)
+    exact = Transformer.from_crs(CRS.from_epsg(4326), CRS.from_epsg(epsg)).transform(lat, lon)
+    assert (float(x), float(y)) == pytest.approx(exact, abs=1e-3)
+    lon_again, lat_again = Transformer.from_crs(CRS.from_epsg(epsg), CRS.from_epsg(4326), always_xy=True).transform(x, y)
+    assert (lon_again - lon + 180.0) % 360.0 - 180.0 == pytest.approx(0.0, abs=1e-8)
+    assert lat_again == pytest.approx(lat, abs=1e-8)
+
+
 @pytest.mark.parametrize("epsg", [32701, 32760])
 def test_footprint_across_the_antimeridian(epsg: int) -> None:
     x, y = utm_xy(180.0, -17.0, epsg)

@@ -29,6 +29,7 @@ from s2chips_core.index.day import DayResult, Progress, chip_day, write_day_tabl
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.parts import chips_of_scene_day, scene_days
 from s2chips_core.index.records import PART_SCHEMA, properties, sidecar_fields
+from s2chips_core.index.tiles import build_tiles_index, paths_in_index
 from s2chips_core.scenes.matches import MATCH_SCHEMA
 from s2chips_core.storage import LocalStorage
 from tests.chips.range_server import serving
@@ -547,3 +548,30 @@ def test_progress_says_how_fast_and_how_long() -> None:
     assert str(half) == "500 of 1000 ships: 400 chips, 100 without, 40.0 chips/s, 1250.0 MB read, about 10 s left"
     nothing = Progress(total=3, done=0, chips=0, refusals=0, bytes=0, seconds=0.0)
     assert str(nothing) == "0 of 3 ships: 0 chips, 0 without, 0.0 chips/s, 0.0 MB read"
+
+
+AROUND = [DAY - timedelta(days=5), DAY + timedelta(days=5)]
+
+
+class _Reader(LocalStorage):
+    """Somebody looks at the index whenever a file is about to go."""
+
+    def delete(self, key: str) -> None:
+        if self.exists(key):
+            assert key not in paths_in_index(self, AROUND)
+        super().delete(key)
+
+
+def test_a_chip_that_is_dropped_leaves_the_index_first(storage: LocalStorage) -> None:
+    write_matches(storage, [match_of(0), match_of(1), match_of(2, scene=scenes_of_days(2)[1])])
+    run(storage, Cutter())
+    build_tiles_index(storage)
+    before = paths_in_index(storage, AROUND)
+    assert before == {key for key in storage.list("chips") if key.endswith(".tif")}
+    assert len(before) == 3
+    write_matches(storage, [match_of(0)])
+    run(_Reader(storage.root), Cutter())
+    after = paths_in_index(storage, AROUND)
+    assert after == {key for key in storage.list("chips") if key.endswith(".tif")}
+    assert len(after) == 1
+    assert paths_in_index(storage, []) == set()
