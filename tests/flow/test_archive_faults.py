@@ -120,9 +120,7 @@ def files_of(storage: LocalStorage) -> dict[str, bytes]:
     """All that a dataset holds. The index is looked at as a table: its footer tells of files, other ones each time."""
     paths = [path for path in sorted(storage.root.rglob("*")) if path.is_file()]
     found = {path.relative_to(storage.root).as_posix(): path.read_bytes() for path in paths}
-    found[layout.tiles_index()] = repr(
-        tables.read_arrow(storage, layout.tiles_index(), INDEX_SCHEMA).to_pylist()
-    ).encode()
+    found[layout.tiles_index()] = repr(tables.read_arrow(storage, layout.tiles_index(), INDEX_SCHEMA).to_pylist()).encode()
     return {key: data for key, data in found.items() if not key.startswith(".")}
 
 
@@ -154,9 +152,10 @@ def run_with_faults(rig: Rig, storage: LocalStorage, searches: int = 20) -> Cell
         try:
             stats = run_day(rig, storage)
             break
-        except ArchiveError as error:
+        except ArchiveError:
             failed += 1
-            assert failed < searches, error
+            if failed == searches:
+                raise
             assert not [*storage.list("matches"), *storage.list("outcomes")], "no half result"
     seconds = time.monotonic() - began
     outcomes = outcomes_of(storage)
@@ -355,7 +354,9 @@ def test_signatures_that_end_are_made_anew(
     assert refused or share < 0.1
     if often(0, 1):
         ratio = cell.seconds / seconds
-        print(f"| {provider} | {share:.0%} | {cell.seconds:.1f} ({ratio:.1f}x) | {len(stand_in.asked)} ({requests}) | ", end="")
+        print(
+            f"| {provider} | {share:.0%} | {cell.seconds:.1f} ({ratio:.1f}x) | {len(stand_in.asked)} ({requests}) | ", end=""
+        )
         print(f"{refused} | {cell.retries} | {cell.unread} | {cell.searches_failed} |")
     stand_in.before_answer = lambda path: None
     recover(rig, storage)

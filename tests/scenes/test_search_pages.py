@@ -59,3 +59,17 @@ def test_requests_and_bytes_of_all_threads_are_counted() -> None:
             thread.join()
     assert asker.requests == rig.requests == 21
     assert asker.bytes == 21 * size
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_an_answer_that_is_no_json_is_asked_for_again(times: int) -> None:
+    with serve(StacRig([item(0)])) as rig:
+        whole = rig.landing()
+        rig.landing = lambda: whole if rig.requests > times else "<html>"  # type: ignore[assignment,method-assign,return-value]
+        asker = CountingStacIO(retries=2, backoff_s=0.0)
+        if times == 2:
+            assert asker.read_json(rig.url)["id"] == "rig"
+        else:
+            with pytest.raises(ValueError, match="Expecting value"):
+                asker.read_json(rig.url)
+        assert rig.requests == 3
