@@ -23,7 +23,7 @@ MOST_PAGES = 1000
 TIMEOUT_S = (10.0, 60.0)
 RETRIES = 5
 BACKOFF_MOST_S = 20.0
-BODY_BROKE_OFF = (ChunkedEncodingError, ContentDecodingError)
+BODY_IS_BROKEN = (ChunkedEncodingError, ContentDecodingError, UnicodeDecodeError)
 
 
 class CountingStacIO(StacApiIO):
@@ -66,7 +66,7 @@ class CountingStacIO(StacApiIO):
                 if number == self._retries:
                     raise
             except APIError as error:
-                if number == self._retries or not isinstance(error.__context__, BODY_BROKE_OFF):
+                if number == self._retries or not isinstance(error.__context__, BODY_IS_BROKEN):
                     raise
             time.sleep(min(self._backoff_s * 2**number, BACKOFF_MOST_S))
         raise AssertionError("the loop above returns or raises")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pystac_client.exceptions import APIError
 
 from s2chips_core.errors import ArchiveError
 from s2chips_core.scenes.search_pages import CountingStacIO, read_pages
@@ -62,14 +63,15 @@ def test_requests_and_bytes_of_all_threads_are_counted() -> None:
 
 
 @pytest.mark.parametrize("times", [2, 3])
-def test_an_answer_that_is_no_json_is_asked_for_again(times: int) -> None:
+@pytest.mark.parametrize("body", ["<html>", "\ud800"])
+def test_an_answer_that_is_no_json_is_asked_for_again(times: int, body: str) -> None:
     with serve(StacRig([item(0)])) as rig:
         whole = rig.landing()
-        rig.landing = lambda: whole if rig.requests > times else "<html>"  # type: ignore[assignment,method-assign,return-value]
+        rig.landing = lambda: whole if rig.requests > times else body  # type: ignore[assignment,method-assign,return-value]
         asker = CountingStacIO(retries=2, backoff_s=0.0)
         if times == 2:
             assert asker.read_json(rig.url)["id"] == "rig"
         else:
-            with pytest.raises(ValueError, match="Expecting value"):
+            with pytest.raises((ValueError, APIError), match=r"Expecting value|codec can't decode"):
                 asker.read_json(rig.url)
         assert rig.requests == 3
