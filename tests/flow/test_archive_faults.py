@@ -318,7 +318,7 @@ def test_pages_that_break_in_the_middle_give_all_or_fail(breaks: Any, whole: str
                 search()
 
 
-@pytest.mark.parametrize("provider", ["planetary_computer", "cdse"])
+@pytest.mark.parametrize("provider", ["planetary_computer", *often(0, 1) * ["cdse"]])
 @pytest.mark.parametrize("share", often(1, 0) * [0.1] + often(0, 1) * list(SHARES))
 def test_signatures_that_end_are_made_anew(
     provider: str, share: float, archives: Archives, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
