@@ -51,9 +51,10 @@ def main() -> None:
             seconds, resident_mb, page_mb = map(float, subprocess.check_output(command, text=True).split())
             _, held_mb, _ = map(float, subprocess.check_output([*command, "--trace"], text=True).split())
         step = (chips - before[0]) / 1000
+        resident_kb, held_kb = (resident_mb - before[1]) / step, (held_mb - before[2]) / step
         print(
-            f"{chips:,} chips: {seconds:.1f} s CPU, resident +{resident_mb:.0f} MB ({(resident_mb - before[1]) / step:.1f} kB "
-            f"a chip more), held {held_mb:.0f} MB ({(held_mb - before[2]) / step:.1f}), page {page_mb:.1f} MB"
+            f"{chips:,} chips: {seconds:.1f} s CPU, resident +{resident_mb:.0f} MB ({resident_kb:.1f} kB a chip more), "
+            f"held {held_mb:.0f} MB ({held_kb:.1f}), page {page_mb:.1f} MB"
         )
         before = chips, resident_mb, held_mb
 

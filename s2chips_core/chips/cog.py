@@ -128,7 +128,7 @@ def _inflate_rest(inflate: igzip_lib.IgzipDecompressor, size: int) -> None:
             raise BlockEndsError(f"the deflate stream ends {left} bytes before the block does")
         left -= len(part)
     if left:
-        raise ValueError(f"the deflate stream has {-left} bytes more than the block")
+        raise ValueError("the deflate stream has more bytes than the block" if left < 0 else f"it ends {left} bytes early")
 
 
 def unpredict(header: Header, raw: npt.NDArray[np.uint8], rows: tuple[int, int], cols: tuple[int, int]) -> Pixels:

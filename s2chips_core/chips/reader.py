@@ -87,27 +87,33 @@ def read_directory(asset: Asset, fetcher: Fetcher) -> Directory:
     A beginning that is no picture's, or another one's than the item says, may have been damaged on the way: it is fetched
     again.
     """
-    for number in range(1 + DAMAGED_AGAIN):
-        fetcher.forget(asset.href)
+    shown = without_query(asset.href)
+    problem: str | None = None
+    for _ in range(1 + DAMAGED_AGAIN):
+        if problem is not None:
+            log.warning("%s: fetching its directory again: %s", shown, problem)
         try:
-            head = fetcher.get_range(asset.href, 0, HEADER_FIRST_BYTES)
-            while isinstance(found := parse_header(head), NeedMore):
-                # A little more than asked for, because what lies behind may need more again.
-                head += fetcher.get_range(asset.href, len(head), found.length - len(head) + HEADER_FIRST_BYTES)
-                if len(head) < found.length:
-                    return ReadError(without_query(asset.href), f"ends at byte {len(head)}, inside its own directory")
+            found, head = _fetch_directory(asset.href, fetcher)
         except ReadError as error:
             return error
         problem = _problem(asset, found, head)
         if problem is None:
-            break
-        if number < DAMAGED_AGAIN:
-            log.warning("%s: fetching its directory again: %s", without_query(asset.href), problem)
-    if problem is not None:
-        return ReadError(without_query(asset.href), f"{problem}, fetched {1 + DAMAGED_AGAIN} times")
-    if isinstance(found, Unsupported):
-        log.info("%s is read by GDAL: %s", without_query(asset.href), found.reason)
-    return found
+            if isinstance(found, Unsupported):
+                log.info("%s is read by GDAL: %s", shown, found.reason)
+            return found
+    return ReadError(shown, f"{problem}, fetched {1 + DAMAGED_AGAIN} times")
+
+
+def _fetch_directory(href: str, fetcher: Fetcher) -> tuple[Header | Unsupported, bytes]:
+    """What the beginning of a file says, and the beginning."""
+    fetcher.forget(href)
+    head = fetcher.get_range(href, 0, HEADER_FIRST_BYTES)
+    while isinstance(found := parse_header(head), NeedMore):
+        # A little more than asked for, because what lies behind may need more again.
+        head += fetcher.get_range(href, len(head), found.length - len(head) + HEADER_FIRST_BYTES)
+        if len(head) < found.length:
+            raise ReadError(without_query(href), f"ends at byte {len(head)}, inside its own directory")
+    return found, head
 
 
 def _problem(asset: Asset, found: Header | Unsupported, head: bytes) -> str | None:

@@ -50,10 +50,11 @@ def chips_of_scene_day(storage: Storage, scene_day: date) -> pa.Table:
 def chip_ids_of_scene_day(storage: Storage, scene_day: date) -> set[str]:
     """The chips of a day, without their rows."""
     schema = pa.schema([PART_SCHEMA.field("chip_id")])
-    keys = storage.list(layout.index_parts_of_scene_day(scene_day))
-    return {
-        str(chip_id) for key in keys for part in tables.scan(storage, key, schema) for chip_id in part["chip_id"].to_pylist()
-    }
+    found: set[str] = set()
+    for key in storage.list(layout.index_parts_of_scene_day(scene_day)):
+        for part in tables.scan(storage, key, schema):
+            found.update(part["chip_id"].to_pylist())
+    return found
 
 
 def rows_of_source(storage: Storage, ais_day: date, source_id: str) -> pd.DataFrame:

@@ -133,15 +133,14 @@ class _Matches:
 def _read_matches(tables_of_it: Iterable[pa.Table], targets: Rows) -> _Matches:
     """Go through tables of `_MATCHED`: each row tells its whole scene."""
     texts: dict[str, None] = {}
-    rows = targets.only("outcome", "source_id", "target_id")
-    capped = {(row["source_id"], row["target_id"]) for row in rows if row["outcome"] == Outcome.OVER_CAP}
+    known = targets.only("outcome", "source_id", "target_id")
+    capped = {(row["source_id"], row["target_id"]) for row in known if row["outcome"] == Outcome.OVER_CAP}
     matched = set()
     for table in tables_of_it:
         texts |= dict.fromkeys(table["scene"].drop_null().unique().to_pylist())
         columns = (table[name].to_pylist() for name in ("source_id", "target_id", "status"))
-        matched |= {
-            (source, target) for source, target, status in zip(*columns, strict=True) if status == MatchStatus.MATCHED
-        }
+        rows = zip(*columns, strict=True)
+        matched |= {(source, target) for source, target, status in rows if status == MatchStatus.MATCHED}
         matched &= capped
     return _Matches(scenes={s.scene_id: s for s in map(Scene.from_json, texts)}, over_cap=matched)
 

@@ -121,9 +121,8 @@ def build_map(
     for key, (label, lon, lat, wkb) in chips.items():
         flat = outline(shapely.from_wkb(wkb))
         x, y = place(lon, lat)
-        chip_shapes.append(
-            Shape(key=key, label=label, d=svg_path(flat, _DECIMALS), x=x, y=y, box=_box_around([flat.bounds]))
-        )
+        box = _box_around([flat.bounds])
+        chip_shapes.append(Shape(key=key, label=label, d=svg_path(flat, _DECIMALS), x=x, y=y, box=box))
     marks = []
     for key, (label, lon, lat) in placed.items():
         x, y = place(lon, lat)

@@ -72,7 +72,7 @@ class RowsByKey(Mapping[str, Sequence[Row]]):
         self._keys, self._rows = encoded[order], rows.take(order)
 
     def __getitem__(self, key: str) -> Sequence[Row]:
-        first, behind = (int(np.searchsorted(self._keys, key.encode(), side)) for side in ("left", "right"))  # type: ignore[call-overload]
+        first, behind = (int(np.searchsorted(self._keys, key.encode(), side)) for side in ("left", "right"))
         if first == behind:
             raise KeyError(key)
         return list(self._rows[first:behind])
@@ -80,7 +80,7 @@ class RowsByKey(Mapping[str, Sequence[Row]]):
     def __contains__(self, key: object) -> bool:
         if not isinstance(key, str):
             return False
-        place = int(np.searchsorted(self._keys, key.encode()))  # type: ignore[arg-type]
+        place = int(np.searchsorted(self._keys, key.encode()))
         return place < len(self._keys) and bool(self._keys[place] == key.encode())
 
     def __iter__(self) -> Iterator[str]:

@@ -143,3 +143,43 @@ def test_a_stream_that_ends_inside_its_whole_block_is_an_error(server: RangeServ
     assert "block (0, 0)" in str(problem)
     reading.windows.drop(0)
     assert reading.memory.used_bytes == 0
+
+
+@pytest.mark.parametrize("damaged_times", [1, 2, 3])
+def test_a_damaged_block_is_fetched_again_and_never_becomes_pixels(
+    server: RangeServer, pool: ThreadPoolExecutor, damaged_times: int
+) -> None:
+    reading = Reading(server, "rough.tif", [LEFT], pool)
+    start, length = int(reading.header.offsets[0, 0]), int(reading.header.byte_counts[0, 0])
+    damaged = bytearray(ROUGH_COG)
+    damaged[start + 100] ^= 0x10
+    damaged[start + length - 1] ^= 1
+
+    def serve(number: int, path: str) -> None:
+        server.files["rough.tif"] = bytes(damaged) if number <= damaged_times else ROUGH_COG
+
+    server.fault = serve
+    try:
+        reading.read(0)
+    finally:
+        server.files["rough.tif"] = ROUGH_COG
+    problem = reading.windows.problem(0)
+    if problem is None:
+        np.testing.assert_array_equal(reading.windows.pixels(0), ROUGH[110:174, 10:74])
+    assert (problem is None) == (damaged_times < 3)
+    assert len(server.asked) == min(damaged_times, 2) + 1
+    assert server.asked[-1].last == start + length - 1, "all of it"
+    reading.windows.drop(0)
+    assert reading.memory.used_bytes == 0
+
+
+def test_no_mere_beginnings_are_fetched_where_checksums_are_wanted(server: RangeServer, pool: ThreadPoolExecutor) -> None:
+    window = Window(row_off=0, col_off=0, rows=64, cols=64)
+    lengths = []
+    for whole in (False, True):
+        reading = Reading(server, "smooth.tif", [window], pool)
+        reading.windows._engine.whole_blocks = whole
+        reading.read(0)
+        np.testing.assert_array_equal(reading.windows.pixels(0), PIXELS[:64, :64])
+        lengths.append(sum(asked.last - asked.first + 1 for asked in server.asked))  # type: ignore[operator]
+    assert lengths[0] < lengths[1] == int(reading.header.byte_counts[0, 0])

@@ -275,6 +275,22 @@ def test_damage_is_told_from_a_beginning() -> None:
             inflate_rows(header, block, rows)
 
 
+def test_of_a_whole_block_the_checksum_is_compared_whatever_rows_are_wanted() -> None:
+    header, block, _ = BLOCKS["uint16", 2]
+    plain = zlib.decompress(block)
+    first = inflate_rows(header, block, 1)
+    np.testing.assert_array_equal(inflate_rows(header, block, 1, whole=True), first)
+    for damaged, words in [
+        (block[:-1] + bytes([block[-1] ^ 1]), "no deflate stream .*checksum"),
+        (block[:-1], "ends 0 bytes before the block does"),
+        (zlib.compress(plain[:-2]), "it ends 2 bytes early"),
+        (zlib.compress(plain + b"\0\0"), "more bytes than the block"),
+    ]:
+        np.testing.assert_array_equal(inflate_rows(header, damaged, 1), first)  # without looking at the rest
+        with pytest.raises(ValueError, match=words):
+            inflate_rows(header, damaged, 1, whole=True)
+
+
 @pytest.mark.parametrize("rows", [1, 64])
 def test_a_block_never_takes_more_memory_than_its_own_size(rows: int) -> None:
     header, _, _ = BLOCKS["uint16", 2]

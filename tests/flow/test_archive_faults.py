@@ -152,9 +152,10 @@ def run_with_faults(rig: Rig, storage: LocalStorage, searches: int = 20) -> Cell
         try:
             stats = run_day(rig, storage)
             break
-        except ArchiveError as error:
+        except ArchiveError:
             failed += 1
-            assert failed < searches, error
+            if failed == searches:
+                raise
             assert not [*storage.list("matches"), *storage.list("outcomes")], "no half result"
     seconds = time.monotonic() - began
     outcomes = outcomes_of(storage)
@@ -197,8 +198,13 @@ def provoke(served: Served, kind: str, share: float, monkeypatch: pytest.MonkeyP
     elif kind == "404":
         served.faults.fail("404", probability=share, match="/B03.tif")
     else:
-        kinds = KINDS if kind == "mixed" else (kind,)
-        served.faults.mix(kinds, share, delay_s=SLOW_S, retry_after_s=1)  # type: ignore[arg-type]
+        kinds: Any = KINDS if kind == "mixed" else (kind,)
+        # Dice of their own, so that the few requests of the catalogue have their share. JSON in which one letter has become
+        # another is still JSON: nobody can notice that.
+        of_catalogue = [one for one in kinds if one != "damage"]
+        if of_catalogue:
+            served.faults.mix(of_catalogue, share, match="/v1", seed=1, delay_s=SLOW_S, retry_after_s=1)
+        served.faults.mix(kinds, share, match="/data/", delay_s=SLOW_S, retry_after_s=1)
 
 
 def fail_look_ups(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +318,7 @@ def test_pages_that_break_in_the_middle_give_all_or_fail(breaks: Any, whole: str
                 search()
 
 
-@pytest.mark.parametrize("provider", ["planetary_computer", "cdse"])
+@pytest.mark.parametrize("provider", ["planetary_computer", *often(0, 1) * ["cdse"]])
 @pytest.mark.parametrize("share", often(1, 0) * [0.1] + often(0, 1) * list(SHARES))
 def test_signatures_that_end_are_made_anew(
     provider: str, share: float, archives: Archives, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

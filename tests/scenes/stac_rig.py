@@ -128,7 +128,7 @@ def serve(rig: StacRig) -> Iterator[StacRig]:
                 self.connection.close()
                 self.close_connection = True
                 return
-            data = tree.encode() if isinstance(tree, str) else json.dumps(tree).encode()
+            data = tree.encode("utf-8", "surrogatepass") if isinstance(tree, str) else json.dumps(tree).encode()
             with rig.lock:
                 rig.bytes += len(data)
             self.send_response(status)

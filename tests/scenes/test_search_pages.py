@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pystac_client.exceptions import APIError
 from requests.adapters import HTTPAdapter
 
 from s2chips_core.errors import ArchiveError
@@ -261,3 +262,18 @@ def test_a_service_cannot_make_us_wait_for_ever() -> None:
     adapter = CountingStacIO().session.get_adapter("https://x/")
     assert isinstance(adapter, HTTPAdapter)
     assert adapter.max_retries.parse_retry_after("99999999999") <= 60 or adapter.max_retries.retry_after_max == 60
+
+
+@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize("body", ["<html>", "\ud800"])
+def test_an_answer_that_is_no_json_is_asked_for_again(times: int, body: str) -> None:
+    with serve(StacRig([item(0)])) as rig:
+        whole = rig.landing()
+        rig.landing = lambda: whole if rig.requests > times else body  # type: ignore[assignment,method-assign,return-value]
+        asker = CountingStacIO(retries=2, backoff_s=0.0)
+        if times == 2:
+            assert asker.read_json(rig.url)["id"] == "rig"
+        else:
+            with pytest.raises((ValueError, APIError), match=r"Expecting value|codec can't decode"):
+                asker.read_json(rig.url)
+        assert rig.requests == 3
