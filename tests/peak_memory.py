@@ -20,7 +20,7 @@ def peak_bytes(script: str, *arguments: str, timeout_s: float = 300.0) -> tuple[
         f"import resource, sys\n{before}\n_base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n{body}\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - _base, end='')"
     )
-    done = subprocess.run(  # noqa: S603 - our own interpreter
+    done = subprocess.run(
         [sys.executable, "-c", whole, *arguments], capture_output=True, text=True, timeout=timeout_s, cwd=_ROOT, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -124,7 +124,7 @@ class CountingStacIO(StacApiIO):
         return text
 
     def _ask(self, prepared: PreparedRequest, endpoint: str) -> str:
-        settings = self.session.merge_environment_settings(prepared.url, {}, True, None, None)
+        settings = self.session.merge_environment_settings(prepared.url or "", {}, True, None, None)
         with self.session.send(prepared, timeout=self.timeout, **settings) as answer:
             body, until_s = bytearray(), time.monotonic() + ANSWER_LONGEST_S
             while piece := answer.raw.read1(_AT_ONCE_BYTES, decode_content=True):
@@ -169,7 +169,7 @@ def check_same_host(href: str, endpoint: str, what: str) -> None:
         ) from error
 
 
-def open_client(endpoint: str, stac_io: StacApiIO) -> Client:
+def open_client(endpoint: str, stac_io: CountingStacIO) -> Client:
     """Read the landing page.
 
     Raises:

@@ -290,7 +290,7 @@ def test_any_item_with_what_json_can_hold_and_tables_cannot() -> None:
         assert all(len(one.reason) < 5000 for one in refused)
 
 
-TEXTS = ["", "\ud800", "\u202e", "x" * 100_000, "../../etc/passwd", "a/b", "NaN", "<script>", "\0", "9" * 400, "\u0663"]
+TEXTS = ["", "\ud800", "\u202e", "x" * 5_000, "../../etc/passwd", "a/b", "NaN", "<script>", "\0", "9" * 400, "\u0663"]
 HOSTILE = st.one_of(JSON, st.sampled_from(TEXTS), st.sampled_from([10**400, 1e308, -1e308, float("nan"), float("inf")]))
 
 
