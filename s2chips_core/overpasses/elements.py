@@ -311,7 +311,9 @@ def _judged(satrec: Any, epoch: datetime, revolution: int, named: str | None, la
     satellite = SATELLITES.get(read.norad_id or 0)
     if satellite is None or read.norad_id is None or named not in (None, satellite) or launch != LAUNCHES[satellite]:
         expected = ", ".join(f"{number} {name} {LAUNCHES[name]}" for number, name in SATELLITES.items())
-        return read.refuse("identity", f"catalogue number {read.norad_id}, {named}, {launch}; expected {expected}", epoch)
+        return read.refuse(
+            "identity", f"catalogue number {read.norad_id}, {named}, {launch[:_SHOWN_CHARS]}; expected {expected}", epoch
+        )
     judged = judge_orbit(satrec, epoch.timestamp())
     if judged.check is not None:
         return read.refuse(judged.check, judged.reason, epoch)
