@@ -35,7 +35,7 @@ ANSWER_LONGEST_S = 300.0
 """From the first byte of an answer to its last."""
 MOST_REDIRECTS = 3
 _AT_ONCE_BYTES = 1 << 18
-_FOREIGN = (APIError, STACError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+FOREIGN = (ArchiveError, APIError, STACError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What pystac-client trips over: it reads foreign JSON without looking."""
 
 
@@ -178,7 +178,9 @@ def open_client(endpoint: str, stac_io: CountingStacIO) -> Client:
     stac_io.endpoint = endpoint
     try:
         client = Client.open(endpoint, stac_io=stac_io)
-    except _FOREIGN as error:
+    except ArchiveError:
+        raise
+    except FOREIGN as error:
         raise ArchiveError(endpoint, f"the landing page cannot be read: {error}") from error
     if not client.conforms_to("ITEM_SEARCH"):
         raise ArchiveError(endpoint, "the landing page does not say that items can be searched (conformance item-search)")
@@ -218,7 +220,9 @@ def read_pages(endpoint: str, pages: Iterator[dict[str, Any]], most_pages: int =
                 if token in followed:
                     raise ArchiveError(endpoint, f"page {number} points to a page that was read already")
                 followed.add(token)
-    except _FOREIGN as error:
+    except ArchiveError:
+        raise
+    except FOREIGN as error:
         problem = f"page {number + 1} of a search cannot be read ({type(error).__name__}): {error}"
         raise ArchiveError(endpoint, problem) from error
     if announced is not None and len(seen) < announced:
