@@ -135,7 +135,9 @@ class CountingStacIO(StacApiIO):
                     raise ArchiveError(endpoint, f"an answer that has not ended after {ANSWER_LONGEST_S:g} s")
             if not 200 <= answer.status_code < 300:
                 said = bytes(body[:2000]).decode("utf-8", errors="replace")
-                raise APIError(said or f"the server answered {answer.status_code}")
+                error = APIError(said or f"the server answered {answer.status_code}")
+                error.status_code = answer.status_code  # pystac-client takes a 404 for a collection that is not there
+                raise error
         return body.decode("utf-8")
 
     def get_pages(
