@@ -273,7 +273,7 @@ def test_any_item_with_what_json_can_hold_and_tables_cannot() -> None:
     ):
         [refusal] = parse_items([{**item(), **changes}], EARTH_SEARCH, L2A)[1]
         assert "expected an id of 1 to 250 printable characters" in refusal.reason
-        refusal.reason.encode()
+        f"{refusal.item_id}{refusal.reason}".encode()
     tree = item()
     tree["geometry"]["more"] = deep
     [scene], _ = parse_items([tree], EARTH_SEARCH, L2A)
