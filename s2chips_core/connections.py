@@ -7,6 +7,7 @@ may be asked, what is tried again (`fetch`). Why not urllib3's pool: docs/design
 import contextlib
 import http.client
 import io
+import math
 import socket
 import ssl
 import threading
@@ -25,6 +26,8 @@ DRAIN_MOST_BYTES = 64 * 1024
 """A longer rest of a body is not read to keep its connection: a new one is cheaper."""
 LEAST_BYTES_S = 1000.0
 """A server that sends less in a second, for as long as it may be silent, is given up: a block would take hours."""
+HEAD_MOST_BYTES = 1 << 20
+"""Of an answer before its body. http.client takes interim answers (100) as long as they come."""
 TLS_ENDS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
@@ -52,6 +55,8 @@ class _Received(io.RawIOBase):
     def __init__(self, sock: socket.socket, patience_s: float) -> None:
         self._sock, self._patience_s = sock, patience_s
         self._until_s = time.monotonic() + patience_s
+        self.left_bytes: float = HEAD_MOST_BYTES
+        """How much may come yet."""
 
     def readable(self) -> bool:
         return True
@@ -59,7 +64,10 @@ class _Received(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if time.monotonic() > self._until_s:
             raise TimeoutError(f"less than {LEAST_BYTES_S:g} bytes a second for {self._patience_s:g} s")
+        if self.left_bytes <= 0:
+            raise ConnectionAbortedError(f"a head of more than {HEAD_MOST_BYTES} bytes")
         size = self._sock.recv_into(buffer)
+        self.left_bytes -= size
         self._until_s += size / LEAST_BYTES_S
         return size
 
@@ -101,9 +109,10 @@ class Connections:
         try:
             connection.sock.sendall(head)
             self._wait(wait_for_read, connection.sock, self._timeout_s)
-            received = cast(socket.socket, _Received(connection.sock, self._timeout_s))
-            connection.response = response = http.client.HTTPResponse(received, method="GET")
+            received = _Received(connection.sock, self._timeout_s)
+            connection.response = response = http.client.HTTPResponse(cast(socket.socket, received), method="GET")
             response.begin()
+            received.left_bytes = math.inf
         except BaseException as error:
             self.drop(connection)
             self._raise_interrupted(error)

@@ -16,7 +16,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pystac.errors import STACError
 from pystac_client.exceptions import APIError
 
 from s2chips_core import layout, tables
@@ -35,7 +34,7 @@ from s2chips_core.overpasses.tile_grid import tile_area
 from s2chips_core.scenes.archives import open_fetcher
 from s2chips_core.scenes.providers import provider_of
 from s2chips_core.scenes.search import search_areas
-from s2chips_core.scenes.search_pages import CountingStacIO, open_client
+from s2chips_core.scenes.search_pages import FOREIGN, CountingStacIO, open_client
 from s2chips_core.scenes.sensing_time import read_beginning
 from s2chips_core.sections import ProviderName
 from s2chips_core.signing import ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE, SESSION_TOKEN_VARIABLE, missing_keys
@@ -236,7 +235,7 @@ class _Doctor:
         answers: list[Any] = []
         asker = _asker(retries=0)
         asker.session.hooks["response"].append(lambda response, *_, **__: answers.append((response, self._machine_clock())))
-        with contextlib.closing(asker.session), contextlib.suppress(APIError):
+        with contextlib.closing(asker.session), contextlib.suppress(APIError, ArchiveError):
             asker.request(provider.endpoint)
         if not answers:
             return findings.judge_clock(None, moved, "the archive did not answer")
@@ -261,7 +260,7 @@ class _Doctor:
             remedy = "look at stac.collection; the archive itself may be disturbed: try again later"
             try:
                 found = client.get_collection(profile.collection) if asked else None
-            except (APIError, STACError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            except FOREIGN as error:
                 said = f"{shown} does not show the collection {profile.collection}: {shorten(str(error))}"
                 return failed("archive", said, remedy)
         if asked and (found is None or found.id != profile.collection):

@@ -261,3 +261,12 @@ class TestTls:
                 connections.ask(Address("https", "127.0.0.1", listener.getsockname()[1]), HEAD)
             assert time.monotonic() - began < 2
             timer.join()
+
+
+def test_an_answer_that_only_announces_itself_is_given_up(script: Script) -> None:
+    """Interim answers without end, each in time."""
+    server = script(b"HTTP/1.1 100 Continue\r\n\r\n" * 100_000)
+    connections = Connections(timeout_s=30.0, connect_s=5.0)
+    with pytest.raises(ConnectionAbortedError, match="a head of more than 1048576 bytes"):
+        connections.ask(server.address, HEAD)
+    connections.interrupt()

@@ -1,8 +1,8 @@
 """Columns of a Parquet file that somebody else wrote, as Python values.
 
-Here: reading them in pieces, so that a small file cannot unpack to more than an AIS table can hold: a page of a few bytes may
-stand for a billion rows, or for one long text a million times. Not here: what the columns mean (`tables`). Lists and
-structures, such as a bounding box, are no cells and left out.
+Here: reading them in pieces, so that a small file cannot unpack to more than an AIS table can hold: a page of a few bytes
+may stand for a billion rows, or for one long text a million times. Lists and structures, such as a bounding box, are no
+cells and left out. Not here: what the columns mean (`tables`).
 """
 
 import io
@@ -68,7 +68,7 @@ def _read(file: pq.ParquetFile, filename: str, most_cells: int, most_bytes: int)
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)
+    return any((pa.types.is_string(kind), pa.types.is_large_string(kind), pa.types.is_binary(kind)))
 
 
 def _text_bytes(array: pa.Array) -> int:

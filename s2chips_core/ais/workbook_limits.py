@@ -1,8 +1,8 @@
 """What a spreadsheet may unpack to, before anything reads it.
 
-An .xlsx file is a zip archive of XML: a file of 1 MB can unpack to 1 GB, and of that every four bytes can be a cell that takes
-a hundred times as much in memory. Here: a look through the bytes of each part. Not here: reading it, which openpyxl does, a
-row or a shared text at a time (`table_cells`); what lies between two of them it holds as a whole.
+An .xlsx file is a zip archive of XML: a file of 1 MB can unpack to 1 GB, and of that every four bytes can be a cell that
+takes a hundred times as much in memory. Here: a look through the bytes of each part. Not here: reading it, which openpyxl
+does, a row or a shared text at a time (`table_cells`); what lies between two of them it holds as a whole.
 """
 
 import io

@@ -134,9 +134,12 @@ def parse_elements(text: str | bytes, source: str) -> tuple[list[Elements], list
             more += 1
     if more:
         reason = f"{more} more element sets in {source} are refused."
-        last = {"satellite": None, "norad_id": None, "epoch": None, "check": "format", "reason": reason, "source": source}
-        refused[RefusedElements(**last)] = None
+        refused[_others_refused(reason, source)] = None
     return list(accepted), list(refused)
+
+
+def _others_refused(reason: str, source: str) -> RefusedElements:
+    return RefusedElements(satellite=None, norad_id=None, epoch=None, check="format", reason=reason, source=source)
 
 
 def select_elements(
@@ -221,12 +224,13 @@ class _Read:
 def _read_tle(text: str, source: str) -> Iterator[_Found]:
     lines = (line.rstrip() for line in text.splitlines() if line.strip())
     any_head = False
-    line, before = next(lines, None), ""
+    line: str | None = next(lines, None)
+    before = ""
     while line is not None:
         head = _TLE_LINE.match(line)
         following = next(lines, None)
         if head is None:
-            line, before = following, line
+            before, line = line, following
             continue
         any_head = True
         second = _TLE_LINE.match(following) if following is not None else None
@@ -243,7 +247,7 @@ def _read_tle(text: str, source: str) -> Iterator[_Found]:
                 yield read.refuse("pair", f"line 1 is of {ids[0]} and line 2 of {ids[1]}")
             else:
                 yield read.refuse("pair", f"line {head[1]} stands alone: {line[:_SHOWN_CHARS]!r}")
-        line, before = next(lines, None) if paired else following, ""
+        before, line = "", next(lines, None) if paired else following
     if not any_head:
         raise InputError(source, text[:80], _EXPECTED)
 
@@ -282,6 +286,9 @@ def _from_omm(fields: Mapping[str, Any], source: str) -> _Found | None:
     try:
         epoch = datetime.fromisoformat(_plain(fields["EPOCH"]))
         epoch = epoch.replace(tzinfo=UTC) if epoch.tzinfo is None else epoch.astimezone(UTC)
+        for key in ("EPHEMERIS_TYPE", "ELEMENT_SET_NO", "REV_AT_EPOCH"):
+            if abs(int(fields[key])) >= 1 << 31:  # SGP4 would keep its last 32 bits
+                raise ValueError(f"{key} has more than 31 bits")
         satrec = Satrec()
         omm.initialize(satrec, {**fields, "EPOCH": f"{epoch:%Y-%m-%dT%H:%M:%S.%f}"})
     except KeyError as error:
@@ -304,7 +311,9 @@ def _judged(satrec: Any, epoch: datetime, revolution: int, named: str | None, la
     satellite = SATELLITES.get(read.norad_id or 0)
     if satellite is None or read.norad_id is None or named not in (None, satellite) or launch != LAUNCHES[satellite]:
         expected = ", ".join(f"{number} {name} {LAUNCHES[name]}" for number, name in SATELLITES.items())
-        return read.refuse("identity", f"catalogue number {read.norad_id}, {named}, {launch}; expected {expected}", epoch)
+        return read.refuse(
+            "identity", f"catalogue number {read.norad_id}, {named}, {launch[:_SHOWN_CHARS]}; expected {expected}", epoch
+        )
     judged = judge_orbit(satrec, epoch.timestamp())
     if judged.check is not None:
         return read.refuse(judged.check, judged.reason, epoch)

@@ -1,9 +1,10 @@
 """The door to orbital elements and acquisition plans: files, folders and URLs, with a cache in the dataset.
 
 Here: getting the texts, politely, and saying what could not be had. Not here: what they mean (`elements`,
-`acquisition_plan`), links of web pages (`kml_links`). CelesTrak renews its data every 2 hours and asks for one download each time; who goes on after an answer
-other than 200 is blocked (celestrak.org/usage-policy.php). So a copy is used for `cache_hours`, an attempt that failed is
-not repeated at once, and redirects are not followed: they would lead away from the hosts that are configured.
+`acquisition_plan`), links of web pages (`kml_links`). CelesTrak renews its data every 2 hours and asks for one download each
+time; who goes on after an answer other than 200 is blocked (celestrak.org/usage-policy.php). So a copy is used for
+`cache_hours`, an attempt that failed is not repeated at once, and redirects are not followed: they would lead away from the
+hosts that are configured.
 """
 
 import contextlib

@@ -26,7 +26,7 @@ from s2chips_core.fetch import Fetcher
 from s2chips_core.overpasses.tile_grid import Area
 from s2chips_core.scenes.candidates import SHIP_SPEED_M_S
 from s2chips_core.scenes.item_fields import is_cut_short, item_fields
-from s2chips_core.scenes.items import parse_item
+from s2chips_core.scenes.items import ID_MOST_CHARS, parse_item
 from s2chips_core.scenes.providers import CollectionProfile, Provider, provider_of
 from s2chips_core.scenes.scene import Scene
 from s2chips_core.scenes.search_pages import CountingStacIO, open_client, read_pages
@@ -281,8 +281,14 @@ def parse_items(
         try:
             scenes.append(parse_item(item, provider, profile))
         except InputError as error:
-            skipped.append(Refused(item_id=str(item.get("id")), reason=str(error)))
+            skipped.append(Refused(item_id=_shown_id(item.get("id")), reason=str(error)))
     return scenes, skipped
+
+
+def _shown_id(item_id: object) -> str:
+    """Of an item that is not used: it may have any id."""
+    text = str(item_id) if isinstance(item_id, str | int) else type(item_id).__name__
+    return text[:ID_MOST_CHARS].encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def _utc64(when: datetime) -> np.datetime64:

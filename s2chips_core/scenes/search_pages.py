@@ -37,7 +37,7 @@ ANSWER_LONGEST_S = 300.0
 """From the first byte of an answer to its last."""
 MOST_REDIRECTS = 3
 _AT_ONCE_BYTES = 1 << 18
-_FOREIGN = (APIError, STACError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+FOREIGN = (ArchiveError, APIError, STACError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What pystac-client trips over: it reads foreign JSON without looking."""
 
 
@@ -127,7 +127,7 @@ class CountingStacIO(StacApiIO):
         return text
 
     def _ask(self, prepared: PreparedRequest, endpoint: str) -> str:
-        settings = self.session.merge_environment_settings(prepared.url, {}, True, None, None)
+        settings = self.session.merge_environment_settings(prepared.url or "", {}, True, None, None)
         with self.session.send(prepared, timeout=self.timeout, **settings) as answer:
             body, until_s = bytearray(), time.monotonic() + ANSWER_LONGEST_S
             while piece := answer.raw.read1(_AT_ONCE_BYTES, decode_content=True):
@@ -138,7 +138,9 @@ class CountingStacIO(StacApiIO):
                     raise ArchiveError(endpoint, f"an answer that has not ended after {ANSWER_LONGEST_S:g} s")
             if not 200 <= answer.status_code < 300:
                 said = bytes(body[:2000]).decode("utf-8", errors="replace")
-                raise APIError(said or f"the server answered {answer.status_code}")
+                error = APIError(said or f"the server answered {answer.status_code}")
+                error.status_code = answer.status_code  # pystac-client takes a 404 for a collection that is not there
+                raise error
         return body.decode("utf-8")
 
     def read_json(self, source: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -187,7 +189,7 @@ def check_same_host(href: str, endpoint: str, what: str) -> None:
         ) from error
 
 
-def open_client(endpoint: str, stac_io: StacApiIO) -> Client:
+def open_client(endpoint: str, stac_io: CountingStacIO) -> Client:
     """Read the landing page.
 
     Raises:
@@ -196,7 +198,9 @@ def open_client(endpoint: str, stac_io: StacApiIO) -> Client:
     stac_io.endpoint = endpoint
     try:
         client = Client.open(endpoint, stac_io=stac_io)
-    except _FOREIGN as error:
+    except ArchiveError:
+        raise
+    except FOREIGN as error:
         raise ArchiveError(endpoint, f"the landing page cannot be read: {error}") from error
     if not client.conforms_to("ITEM_SEARCH"):
         raise ArchiveError(endpoint, "the landing page does not say that items can be searched (conformance item-search)")
@@ -236,7 +240,9 @@ def read_pages(endpoint: str, pages: Iterator[dict[str, Any]], most_pages: int =
                 if token in followed:
                     raise ArchiveError(endpoint, f"page {number} points to a page that was read already")
                 followed.add(token)
-    except _FOREIGN as error:
+    except ArchiveError:
+        raise
+    except FOREIGN as error:
         problem = f"page {number + 1} of a search cannot be read ({type(error).__name__}): {error}"
         raise ArchiveError(endpoint, problem) from error
     if announced is not None and len(seen) < announced:

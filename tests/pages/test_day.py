@@ -289,3 +289,31 @@ def test_beyond_the_cap_quicklooks_are_linked() -> None:
     assert {item["side_px"] for item in items} == {256}
     with pytest.raises(InputError, match="quicklook of chip"):
         read(dataclasses.replace(day, quicklooks={}))
+
+
+def test_no_text_of_any_column_is_code() -> None:
+    """Not only names: whatever the tables hold as text, the same page with the same tags comes out, and the text in it."""
+    free = {
+        "index": (
+            "ship_name",
+            "ship_type",
+            "scene_id",
+            "collection",
+            "processing_baseline",
+            "mgrs_tile",
+            "software_version",
+        ),
+        "outcomes": ("ship_name", "ship_type", "detail", "scene_id"),
+    }
+    plain, hostile = make_day(chips=4, refused=5), make_day(chips=4, refused=5)
+    for day, texts in ((plain, ("a", "b", "c", "d", "e")), (hostile, (*HOSTILE, "{% raw %}<!--<script>"))):
+        for table, columns in free.items():
+            frame = getattr(day, table)
+            for column in set(columns) & set(frame.columns):
+                frame[column] = [texts[n % len(texts)] for n in range(len(frame))]
+    pages = [build_report(DAY, **day.arguments(), **MADE) for day in (plain, hostile)]
+    read, wanted = Reader(pages[1]), Reader(pages[0])
+    assert [tag for tag, _ in read.tags] == [tag for tag, _ in wanted.tags]
+    assert not any(name.startswith("on") for _, attributes in read.tags for name in attributes)
+    assert not any(str(value).startswith("javascript:") for _, attributes in read.tags for value in attributes.values())
+    assert HOSTILE[0] in read.text or HOSTILE[0] in json.loads(read.scripts[0]).__repr__()

@@ -273,7 +273,7 @@ def test_any_item_with_what_json_can_hold_and_tables_cannot() -> None:
     ):
         [refusal] = parse_items([{**item(), **changes}], EARTH_SEARCH, L2A)[1]
         assert "expected an id of 1 to 250 printable characters" in refusal.reason
-        refusal.reason.encode()
+        f"{refusal.item_id}{refusal.reason}".encode()
     tree = item()
     tree["geometry"]["more"] = deep
     [scene], _ = parse_items([tree], EARTH_SEARCH, L2A)
@@ -290,7 +290,7 @@ def test_any_item_with_what_json_can_hold_and_tables_cannot() -> None:
         assert all(len(one.reason) < 5000 for one in refused)
 
 
-TEXTS = ["", "\ud800", "\u202e", "x" * 100_000, "../../etc/passwd", "a/b", "NaN", "<script>", "\0", "9" * 400, "\u0663"]
+TEXTS = ["", "\ud800", "\u202e", "x" * 5_000, "../../etc/passwd", "a/b", "NaN", "<script>", "\0", "9" * 400, "\u0663"]
 HOSTILE = st.one_of(JSON, st.sampled_from(TEXTS), st.sampled_from([10**400, 1e308, -1e308, float("nan"), float("inf")]))
 
 

@@ -81,7 +81,8 @@ def _answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[tup
             with suppress(OSError):
                 answer(self)
 
-        do_POST = do_GET
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def log_message(self, *args: object) -> None:
             pass
