@@ -205,6 +205,7 @@ def test_a_block_of_gigabytes_is_not_decoded(server: RangeServer) -> None:
         read_windows_gdal(asset_of(server.href("large.tif"), PIXELS[:64, :64]), ONE, Fetcher((server.host,)))
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")  # the reader asks whether there is a place
 @settings(max_examples=often(60, 3000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(FILES)), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8))
 def test_a_damaged_head_is_read_or_an_error(server: RangeServer, name: str, damage: list[tuple[float, int]]) -> None:
