@@ -33,7 +33,7 @@ ui: $(STAMP)  ## the Dagster UI with daemon on 127.0.0.1:3000
 	DAGSTER_HOME=$(CURDIR) $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: $(DEV_STAMP)  ## all tests, on two cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
 
 lint: $(DEV_STAMP)  ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .
