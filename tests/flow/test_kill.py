@@ -193,7 +193,7 @@ def check_whole(storage: LocalStorage) -> None:
 
 
 def test_a_day_that_is_killed_at_any_moment_and_run_again(start: Runs, processes: DayProcesses) -> None:
-    kills, chance = often(4, 50), random.Random(6)
+    kills, chance = often(3, 50), random.Random(6)
     # Dagster's own part of a run takes longer than ours: the few kills of the usual tests are not spent on it.
     ways = [False, True][: often(1, 2)]
     length_s, expected = {}, {}
@@ -227,7 +227,7 @@ def test_a_day_that_is_killed_at_any_moment_and_run_again(start: Runs, processes
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="what a process has spent is not told on this system")
 def test_a_day_that_is_cancelled_at_any_moment(start: Runs, processes: DayProcesses) -> None:
     """It ends at once, in each phase, with all that it had not committed gone; and the next run goes on from there."""
-    times, chance = often(3, 20), random.Random(66)
+    times, chance = often(2, 20), random.Random(66)
     dagster = often(0, 1) > 0
     whole = config_for(start, "whole")
     length_s = processes.run(work(whole, dagster=dagster, chips={}))
