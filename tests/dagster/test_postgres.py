@@ -30,7 +30,7 @@ SMALL: dict[str, dict[str, object]] = {
     "tiling": {"include_swir": False},
     "limits": {"max_ships": 8},
 }
-RESTARTS = often(1, 10)
+RESTARTS = 10
 NOW = DEMO_NOW.isoformat()
 
 RUN_DAY = """
@@ -118,6 +118,7 @@ def test_two_processes_write_two_days_at_once(
         assert path.is_dir() or PASSWORD not in path.read_text(errors="replace"), path
 
 
+@pytest.mark.skipif(not often(0, 1), reason="each restart takes a day's run or two: with S2CHIPS_RELIABILITY=1")
 def test_what_a_restarted_server_cut_off_is_made_whole_by_the_next_run(
     postgres: PostgresServer, home: Path, make_dataset: MakeDataset
 ) -> None:

@@ -193,7 +193,7 @@ def check_whole(storage: LocalStorage) -> None:
 
 
 def test_a_day_that_is_killed_at_any_moment_and_run_again(start: Runs, processes: DayProcesses) -> None:
-    kills, chance = often(3, 50), random.Random(6)
+    kills, chance = often(2, 50), random.Random(6)
     # Dagster's own part of a run takes longer than ours: the few kills of the usual tests are not spent on it.
     ways = [False, True][: often(1, 2)]
     length_s, expected = {}, {}

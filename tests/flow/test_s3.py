@@ -13,6 +13,7 @@ from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW
 from s2chips_core.sandbox.server import Served
 from tests.flow.conftest import MakeRuns, files_of
+from tests.reliability import often
 from tests.storage.s3_servers import KEYS, S3Server, serve_moto, serve_rclone
 
 NOW = DEMO_NOW.isoformat()
@@ -34,7 +35,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture(params=["rclone", "moto"])
+@pytest.fixture(params=["moto", *often(0, 1) * ["rclone"]])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[S3Server]:
     with serve_rclone(tmp_path / "s3") if request.param == "rclone" else serve_moto() as serving:
         yield serving
