@@ -17,7 +17,7 @@ S2ChipsError
 └── CancelledRunError  the caller asked to stop
 """
 
-SHOWN_MOST_CHARS = 2000
+SHOWN_MOST_CHARS = 4000
 """Of what came from outside, in an error."""
 
 
