@@ -39,13 +39,11 @@ def upsample_nearest(
     inner = values[m : values.shape[0] - m, m : values.shape[1] - m]
     if out is None:
         out = np.empty((rows, cols), values.dtype)
-    for row_half in (0, 1):
-        for col_half in (0, 1):
-            # The first 10 m pixel of the window that lies in this half of its 20 m pixel, and that one.
-            row, col = (row_half - coarse.row_phase) % 2, (col_half - coarse.col_phase) % 2
-            half = out[row::2, col::2]
+    for row in (0, 1):
+        for col in (0, 1):
             top, left = (row + coarse.row_phase) // 2, (col + coarse.col_phase) // 2
-            half[:] = inner[top : top + half.shape[0], left : left + half.shape[1]]
+            every_other = out[row::2, col::2]
+            every_other[:] = inner[top : top + every_other.shape[0], left : left + every_other.shape[1]]
     return out
 
 
