@@ -1,5 +1,6 @@
 """A day on a Dask cluster is the day on this machine, byte for byte; what dies there loses nothing."""
 
+import dataclasses
 import subprocess
 import threading
 import time
@@ -14,6 +15,7 @@ from s2chips_core.chips.cluster import run_task, split_groups
 from s2chips_core.errors import ClusterError
 from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW
 from s2chips_core.sandbox.server import Served
+from s2chips_core.scenes.radiometry import decide_boa_offset
 from tests.chips.scenes import make_settings
 from tests.flow.conftest import MakeRuns, files_of
 from tests.flow.dask_cluster import Cluster, serve_cluster
@@ -107,3 +109,9 @@ def test_large_scenes_are_shared_out_and_no_ship_is_lost() -> None:
     tasks = list(split_groups([(scene, requests_of(150)), (scene, requests_of(3))]))
     assert [len(requests) for _, requests in tasks] == [64, 64, 22, 3]
     assert {r.target_id for _, requests in tasks[:3] for r in requests} == {f"{n}" for n in range(150)}
+
+
+def test_a_scene_whose_offset_its_pixels_decide_is_not_shared_out() -> None:
+    scene = dataclasses.replace(scene_of(), processing_baseline=None)
+    assert decide_boa_offset(scene).needs_pixels
+    assert [len(requests) for _, requests in split_groups([(scene, requests_of(150))])] == [150]
