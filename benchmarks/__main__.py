@@ -86,8 +86,8 @@ def readers(
     with serve(heavy) as archive:
         for name, conditions, of, times in plan(full):
             chosen = [peer for peer in able if peer in of]
-            todo = [peer for peer in chosen if f"readers/{name}/{conditions.label}/{peer}" not in results]
-            compare(results, archive, folder, name, conditions, todo, times)
+            left = [peer for peer in chosen if f"readers/{name}/{conditions.label}/{peer}" not in results]
+            compare(results, archive, folder, name, conditions, left, times)
 
 
 def plan(full: bool) -> Iterator[tuple[str, Conditions, tuple[str, ...], int]]:
