@@ -126,7 +126,7 @@ def test_a_clock_that_is_set_while_it_waits_is_followed(served: AisServed, stora
     def clock() -> datetime:
         return now() + (timedelta(hours=2) if now() - began > timedelta(seconds=0.6) else ahead)
 
-    over = window(7201.6, starts_s=7200.9)
+    over = window(7204.0, starts_s=7200.9)
     served.clock = clock
     record(served, storage, over, clock=clock)
     [found] = read_records(storage, over.day)

@@ -40,7 +40,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_bucket_that_keeps_locks(moto: S3Server) -> None:
     found = check_dataset(moto.storage("ships"))
-    assert (found.verdict, found.sentence) == ("ok", f"s3://{BUCKET}/ships can be written, read and locked")
+    assert (found.verdict, found.sentence) == ("ok", f"s3://{moto.bucket}/ships can be written, read and locked")
     assert moto.storage("ships").list(".locks") == []
 
 

@@ -216,9 +216,9 @@ def objects_of(server: S3Server) -> dict[str, bytes]:
         config=Config(s3={"addressing_style": "path"}),
     )
     with contextlib.closing(client):
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=server.bucket)
         keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
-        return {f"s3: {key}": client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+        return {f"s3: {key}": client.get_object(Bucket=server.bucket, Key=key)["Body"].read() for key in keys}
 
 
 @pytest.fixture

@@ -28,15 +28,16 @@ class S3Server:
 
     endpoint: str
     locks: Locks
+    bucket: str = BUCKET
 
     def storage(self, prefix: str | None = None) -> S3Storage:
         """A dataset in there; a new one without a prefix."""
         prefix = uuid.uuid4().hex if prefix is None else prefix
-        return S3Storage(BUCKET, prefix, environment=KEYS, endpoint=self.endpoint, locks=self.locks)
+        return S3Storage(self.bucket, prefix, environment=KEYS, endpoint=self.endpoint, locks=self.locks)
 
     def root(self) -> str:
         """A new `storage.dataset_root`."""
-        return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+        return f"s3://{self.bucket}/{uuid.uuid4().hex}"
 
 
 @contextlib.contextmanager
@@ -62,8 +63,8 @@ def serve_rclone(folder: Path) -> Iterator[S3Server]:
 
 @contextlib.contextmanager
 def serve_moto() -> Iterator[S3Server]:
-    """moto's server on a thread."""
-    port = _free_port()
+    """moto's server on a thread, with a bucket of its own: all of a process share what moto holds."""
+    port, bucket = _free_port(), f"{BUCKET}-{uuid.uuid4().hex}"
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
     try:
@@ -77,9 +78,9 @@ def serve_moto() -> Iterator[S3Server]:
             aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
             config=Config(s3={"addressing_style": "path"}),
         )
-        client.create_bucket(Bucket=BUCKET)
+        client.create_bucket(Bucket=bucket)
         client.close()
-        yield S3Server(endpoint, "conditional")
+        yield S3Server(endpoint, "conditional", bucket)
     finally:
         server.stop()
 

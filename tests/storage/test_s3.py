@@ -18,7 +18,7 @@ import sys, time
 from s2chips_core.storage import lease
 from tests.storage.s3_servers import S3Server
 lease.LEASE_S, lease.SURE_S, lease.RENEW_S = 2.0, 1.0, 0.3
-with S3Server(sys.argv[1], "conditional").storage(sys.argv[2]).lock("x"):
+with S3Server(sys.argv[1], "conditional", sys.argv[2]).storage(sys.argv[3]).lock("x"):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -35,7 +35,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def held_elsewhere(moto: S3Server, quick: None) -> Iterator[tuple[S3Storage, "subprocess.Popen[bytes]"]]:
     """A dataset whose lock `x` another process holds."""
     storage = moto.storage("held-" + str(time.monotonic_ns()))
-    command = [sys.executable, "-c", HOLD, moto.endpoint, storage._prefix]
+    command = [sys.executable, "-c", HOLD, moto.endpoint, moto.bucket, storage._prefix]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
