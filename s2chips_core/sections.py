@@ -203,6 +203,18 @@ class Ais(Section):
             raise ValueError(f"wss:// in url, or a host of this machine ({', '.join(LOOPBACK)}), it is {self.url}")
         return self
 
+    @field_validator("url")
+    @classmethod
+    def _no_login(cls, url: str) -> str:
+        return _without_login(url)
+
+
+def _without_login(url: str) -> str:
+    """Errors and logs name the services that are asked: nothing secret may be in their names."""
+    if "@" in url:
+        raise ValueError("a URL without user name and password")
+    return url
+
 
 ProviderName = Literal["earth_search", "planetary_computer", "cdse"]
 PROVIDER_NAMES: tuple[ProviderName, ...] = get_args(ProviderName)
@@ -276,6 +288,13 @@ class Stac(Section):
         tuple(host for hosts in ASSET_HOSTS.values() for host in hosts),
         description="Hosts (or s3://bucket) that asset hrefs may name; `host:port` allows plain http on loopback.",
     )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _no_login(cls, endpoint: str | dict[ProviderName, str] | None) -> str | dict[ProviderName, str] | None:
+        for url in endpoint.values() if isinstance(endpoint, dict) else [endpoint or ""]:
+            _without_login(url)
+        return endpoint
 
     @model_validator(mode="after")
     def _endpoint_is_of_one(self) -> "Stac":
