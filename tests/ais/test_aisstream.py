@@ -184,8 +184,9 @@ def test_a_service_that_is_not_there(served: AisServed, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"ws://127.0.0.1:{free.getsockname()[1]}/"
-    with Listening(served, tmp_path, seconds=1.0) as listening:
-        listening.stream.ais = ais_of(nobody)
+    listening = Listening(served, tmp_path, seconds=1.0)
+    listening.stream.ais = ais_of(nobody)
+    with listening:
         listening.join()
     assert listening.failure is None
     over = listening.stream.coverage.pass_record(window(0.0), "done", fixes=0, ships=0)
