@@ -29,6 +29,10 @@ ID_MOST_CHARS = 250
 _PRODUCT = re.compile(r"(S2[A-D])_MSI(L1C|L2A)_(\d{8}T\d{6})_N(\d{2})(\d{2})_R\d{3}_T(\d{2}[C-X][A-Z]{2})_\d{8}T\d{6}")
 _PLATFORM = re.compile(r"(?:sentinel-?|s)2([a-d])", re.IGNORECASE)
 _BASELINE = re.compile(r"(\d{1,2})\.(\d{2})")
+_NO_GEOMETRY = (
+    *(ValueError, OverflowError, TypeError, KeyError, IndexError, AttributeError),
+    shapely.errors.ShapelyError,
+)
 FOOTPRINT_MANY_CORNERS = 100
 """Of real footprints: 74 at most. Mending one of 500 whose edges all cross takes many minutes (`footprints`)."""
 FOOTPRINT_MOST_CORNERS = 1000
@@ -251,7 +255,7 @@ def _footprint(geometry: object, epsg: int, where: str) -> dict[str, Any]:
         polygon = shape(geometry)
         corners = shapely.get_coordinates(polygon)
     # shapely walks whatever the JSON holds: numbers where lists belong, texts where numbers do, missing keys.
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, shapely.errors.ShapelyError) as error:
+    except _NO_GEOMETRY as error:
         raise InputError(f"{where}: geometry", str(error), expected) from error
     if polygon.is_empty or not (abs(corners[:, 0]) <= 360).all() or not (abs(corners[:, 1]) <= 90).all():
         raise InputError(f"{where}: geometry", "an empty one, or one beyond the Earth", expected)

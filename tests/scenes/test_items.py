@@ -207,6 +207,7 @@ def test_a_relative_href_is_taken_from_the_item_itself() -> None:
         ({"geometry": {"type": "Point", "coordinates": [1, 2]}}, "geometry"),
         ({"geometry": {"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}}, "geometry"),
         ({"geometry": {"type": "Polygon"}}, "geometry"),
+        ({"geometry": {"type": "Polygon", "coordinates": [[[10**400, 0], [1, 1], [1, 0], [0, 0]]]}}, "geometry"),
         ({"assets": {"blue": {"href": 5}}}, "asset B02: href: got 5, expected a URL"),
         ({"assets": {"blue": {"href": "https://h/b", "proj:transform": [60, 0, 0, 0, -60, 0]}}}, "10 or 20 m"),
         ({"assets": {"blue": {"href": "https://h/b", "proj:transform": [10, 1, 0, 0, -10, 0]}}}, "north-up"),
