@@ -11,6 +11,7 @@ import pytest
 from s2chips_core import layout
 from s2chips_core.ais.journal import JournalWriter, journals
 from s2chips_core.config import Settings
+from s2chips_core.index import housekeeping
 from s2chips_core.index.housekeeping import AIS, JOURNAL, LOCK, PAGES, TRASH, needed_days, tidy
 from s2chips_core.index.prune_trash import TrashNote, put_note
 from s2chips_core.storage import LOCKS, LocalStorage, Storage
@@ -176,8 +177,6 @@ def test_a_day_whose_run_is_at_work_is_left_and_named(storage: LocalStorage) -> 
 def test_a_chip_that_comes_between_listing_and_removal_is_seen(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from s2chips_core.index import housekeeping
-
     keys, remove = ais(storage, OLD), housekeeping.remove
 
     def meanwhile(*args: Any) -> dict[str, str]:
@@ -206,6 +205,21 @@ def test_a_trash_whose_chips_are_on_their_way_stays(storage: LocalStorage) -> No
     old = trash(storage, NOW - timedelta(days=31), "chips/train/1/20250101/a.tif")
     storage.put(layout.move_journal(old), b"{}")
     assert_nothing_is_old(settings(trash_days=30), storage)
+
+
+def test_a_restore_that_was_broken_off_between_listing_and_removal_is_seen(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, remove = trash(storage, NOW - timedelta(days=31), "chips/train/1/20250101/a.tif"), housekeeping.remove
+
+    def meanwhile(*args: Any) -> dict[str, str]:
+        storage.put(layout.move_journal(old), b"{}")
+        return remove(*args)
+
+    monkeypatch.setattr(housekeeping, "remove", meanwhile)
+    tidied = tidy(settings(trash_days=30), storage, NOW, dry_run=False)
+    assert "on their way out of it" in tidied.left[f"{TRASH} {old}"]
+    assert len(storage.list(layout.trash(old))) == 2
 
 
 def test_a_trash_stays_while_prune_is_at_work(storage: LocalStorage) -> None:
