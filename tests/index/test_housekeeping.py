@@ -243,7 +243,7 @@ def test_journals_of_dead_captures_go_by_their_age_and_those_that_are_held_stay(
         journal(storage, capture_id, days)
     with LocalStorage(storage.root).lock("capture-held"):
         tidied = tidy(settings(journal_days=30), storage, NOW, dry_run=False)
-    assert names(tidied, JOURNAL) == ["dead-old"]
+    assert (names(tidied, JOURNAL), tidied.left) == (["dead-old"], {})
     assert journals(storage) == ["dead-young", "held"]
 
 
