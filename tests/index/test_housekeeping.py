@@ -11,9 +11,10 @@ import pytest
 from s2chips_core import layout
 from s2chips_core.ais.journal import JournalWriter, journals
 from s2chips_core.config import Settings
+from s2chips_core.errors import StorageError
 from s2chips_core.index import housekeeping
 from s2chips_core.index.housekeeping import AIS, JOURNAL, LOCK, PAGES, TRASH, needed_days, tidy
-from s2chips_core.index.prune_trash import TrashNote, put_note
+from s2chips_core.index.prune_trash import TrashNote, list_trashes, put_note
 from s2chips_core.storage import LOCKS, LocalStorage, Storage
 from tests.index.chips import SETTINGS
 from tests.storage.s3_servers import serve_moto
@@ -199,6 +200,26 @@ def test_an_old_trash_goes_as_a_whole(dataset: Storage) -> None:
     assert names(tidied, TRASH) == [old]
     assert dataset.list(layout.trash(old)) == []
     assert len(dataset.list(layout.trash(young))) == 2
+
+
+def test_the_removal_of_a_trash_that_breaks_leaves_none_to_restore_and_is_finished_by_default(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = "chips/train/1/20250101/a.tif"
+    old = trash(storage, NOW - timedelta(days=31), lost)
+
+    def fail(prefix: str) -> None:
+        raise StorageError(prefix, "the disk is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(storage, "delete_folder", fail)
+        tidied = tidy(settings(trash_days=30), storage, NOW, dry_run=False)
+    assert "the disk is gone" in tidied.left[f"{TRASH} {old}"]
+    assert list_trashes(storage) == []
+    assert_nothing_is_old(settings(), storage)
+    age(storage, layout.in_trash(old, lost), 1.1)
+    assert names(tidy(settings(), storage, NOW, dry_run=False), TRASH) == [old]
+    assert storage.list(layout.trash_folder()) == []
 
 
 def test_a_trash_whose_chips_are_on_their_way_stays(storage: LocalStorage) -> None:
