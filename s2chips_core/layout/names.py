@@ -1,0 +1,29 @@
+"""What keys are put together from: names that may be one component, days, and the sources of a day.
+
+Not here: any key.
+"""
+
+import re
+from datetime import date
+
+CAPTURE = "capture"
+"""The source id of what was recorded around passes."""
+
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def safe(name: str) -> str:
+    """`name` if it can be one component of a key, else ValueError: letters, digits, `.`, `_`, `-`."""
+    if not _SAFE.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be part of a key: expected letters, digits, '.', '_' or '-'")
+    return name
+
+
+def ymd(day: date) -> str:
+    """`YYYYMMDD`."""
+    return f"{day:%Y%m%d}"
+
+
+def file_source(sha256_hex: str) -> str:
+    """The source id of an AIS file, from the SHA-256 of its bytes."""
+    return f"file-{sha256_hex[:12]}"
