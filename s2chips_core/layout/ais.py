@@ -4,9 +4,9 @@ Not here: what became of the ships (`days`).
 """
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date
 
-from s2chips_core.layout.names import CAPTURE, safe, ymd
+from s2chips_core.layout.names import CAPTURE, day_of, safe, ymd
 
 
 def ais_folders() -> str:
@@ -16,8 +16,8 @@ def ais_folders() -> str:
 
 def day_of_ais_key(key: str) -> date | None:
     """The day of what lies in an `ais_folder`; none for other keys below `ais_folders`."""
-    folder = re.fullmatch(r"ais/(\d{8})/[^/]+", key)
-    return datetime.strptime(folder[1], "%Y%m%d").replace(tzinfo=UTC).date() if folder else None
+    folder = re.fullmatch(r"ais/([^/]+)/[^/]+", key)
+    return day_of(folder[1]) if folder else None
 
 
 def ais_folder(day: date) -> str:

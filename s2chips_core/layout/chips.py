@@ -3,7 +3,7 @@
 import re
 from datetime import date
 
-from s2chips_core.layout.names import safe, ymd
+from s2chips_core.layout.names import day_of, safe, ymd
 
 
 def chips_folder() -> str:
@@ -32,11 +32,8 @@ def chip_artefacts(path: str, suffixes: tuple[str, ...] = CHIP_SUFFIXES) -> list
 
 def scene_day_of_chip(path: str) -> date | None:
     """The day on which the chip at `path` was sensed; none when it is no path of a chip."""
-    found = re.fullmatch(r"chips/[^/]+/[^/]+/([0-9]{8})/[^/]+", path)
-    try:
-        return date.fromisoformat(found[1]) if found else None
-    except ValueError:
-        return None
+    found = re.fullmatch(r"chips/[^/]+/[^/]+/([^/]+)/[^/]+", path)
+    return day_of(found[1]) if found else None
 
 
 def scene_snapshot(scene_id: str, sha256_hex: str) -> str:

@@ -1,9 +1,9 @@
 """Keys of what became of the ships of a day: matches and outcomes, and the parts that the sources own."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date
 
-from s2chips_core.layout.names import safe, ymd
+from s2chips_core.layout.names import day_of, safe, ymd
 
 
 def matches(day: date) -> str:
@@ -33,8 +33,8 @@ def outcomes(day: date) -> str:
 
 def day_of_outcomes(key: str) -> date | None:
     """The day of an `outcomes` key; none for any other key below `outcomes_folder`."""
-    found = re.fullmatch(r"outcomes/([0-9]{8})\.parquet", key)
-    return datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC).date() if found else None
+    found = re.fullmatch(r"outcomes/([^/]+)\.parquet", key)
+    return day_of(found[1]) if found else None
 
 
 def outcomes_part(day: date, source_id: str) -> str:

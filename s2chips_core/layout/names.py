@@ -21,7 +21,15 @@ def safe(name: str) -> str:
 
 def ymd(day: date) -> str:
     """`YYYYMMDD`."""
-    return f"{day:%Y%m%d}"
+    return f"{day.year:04}{day:%m%d}"  # %Y has fewer digits before the year 1000
+
+
+def day_of(ymd: str) -> date | None:
+    """The day of a `YYYYMMDD`; none when there is no such day."""
+    try:
+        return date.fromisoformat(ymd) if re.fullmatch("[0-9]{8}", ymd) else None
+    except ValueError:
+        return None
 
 
 def file_source(sha256_hex: str) -> str:

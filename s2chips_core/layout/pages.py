@@ -4,9 +4,9 @@ All of it can be made again from what is kept.
 """
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date
 
-from s2chips_core.layout.names import safe, ymd
+from s2chips_core.layout.names import day_of, safe, ymd
 
 
 def reports_folder() -> str:
@@ -21,8 +21,8 @@ def report(day: date) -> str:
 
 def day_of_page(key: str) -> date | None:
     """The day of a `report`, or of something in a `views_folder`; none for any other key below `reports_folder`."""
-    found = re.fullmatch(r"reports/(?:report_([0-9]{8})\.html|views/([0-9]{8})/[^/]+)", key)
-    return datetime.strptime(found[1] or found[2], "%Y%m%d").replace(tzinfo=UTC).date() if found else None
+    found = re.fullmatch(r"reports/(?:report_([^/]+)\.html|views/([^/]+)/[^/]+)", key)
+    return day_of(found[1] or found[2]) if found else None
 
 
 def dataset_page() -> str:

@@ -17,7 +17,12 @@ def test_recorded_ais_is_told_by_its_key() -> None:
         assert layout.is_recorded_ais(key)
         assert layout.day_of_ais_key(key) == DAY
     assert not layout.is_recorded_ais(layout.ais_snapshot(DAY, "30STF", "xlsx"))
-    for other in (layout.ais_file_note("file-ab"), layout.capture_record(DAY, "c"), layout.capture_journal("c")):
+    for other in (
+        layout.ais_file_note("file-ab"),
+        layout.capture_record(DAY, "c"),
+        layout.capture_journal("c"),
+        "ais/20251327/a",
+    ):
         assert layout.day_of_ais_key(other) is None
 
 

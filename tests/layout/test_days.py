@@ -19,7 +19,12 @@ def test_parts_lie_in_the_folder_of_their_day() -> None:
 
 def test_outcomes_of_days_are_told_from_their_parts() -> None:
     assert layout.day_of_outcomes(layout.outcomes(DAY)) == DAY
-    for key in (layout.outcomes_part(DAY, "capture"), "outcomes/notes.parquet", "matches/20251027.parquet"):
+    for key in (
+        layout.outcomes_part(DAY, "capture"),
+        "outcomes/notes.parquet",
+        "outcomes/20251327.parquet",
+        "matches/20251027.parquet",
+    ):
         assert layout.day_of_outcomes(key) is None
 
 

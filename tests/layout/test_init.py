@@ -28,6 +28,7 @@ def test_names_from_outside_cannot_bend_a_key(name: str) -> None:
         with pytest.raises(ValueError, match="part of a key"):
             build()
 
+
 NAMES = st.text(max_size=300) | st.lists(
     st.sampled_from(
         ["..", "/", "\\", ".", "a", "%2e", "~", "C:", "\0", "\n", "\u202e", "\ud800", "\uff0f", "CON", "-", "$HOME"]

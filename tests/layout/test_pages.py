@@ -19,5 +19,10 @@ def test_keys_of_the_page_of_the_dataset() -> None:
 def test_the_day_of_pages_and_pictures_is_told_from_their_keys() -> None:
     for key in (layout.report(DAY), layout.view(DAY, "ab"), layout.views_note(DAY)):
         assert layout.day_of_page(key) == DAY
-    for key in (layout.dataset_page(), layout.dataset_asset("a.js"), layout.ais_file_report("file-ab")):
+    for key in (
+        layout.dataset_page(),
+        layout.dataset_asset("a.js"),
+        layout.ais_file_report("file-ab"),
+        "reports/views/20251327/a.jpg",
+    ):
         assert layout.day_of_page(key) is None
