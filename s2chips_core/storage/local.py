@@ -160,8 +160,7 @@ class LocalStorage:
         """Rename the file, and remove the folders it leaves empty."""
         path, new = self.path(source), self.path(target)
         try:
-            new.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(new)
+            _rename(path, new)
         except OSError as error:
             raise StorageError(source, f"cannot be moved to {target} under {self.root}: {error.strerror}") from error
         self._remove_empty_parents(path)
@@ -209,20 +208,21 @@ class LocalStorage:
         return str(self.path(key))
 
 
-def _rename(temporary: Path, path: Path) -> None:
+def _rename(source: Path, path: Path) -> None:
     try:
-        temporary.replace(path)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.replace(path)
+        try:
+            source.replace(path)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(path)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         # A folder of the dataset that lies on another disk.
-        beside = path.with_name(temporary.name)
+        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
-            shutil.copyfile(temporary, beside)
+            shutil.copyfile(source, beside)
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
-        temporary.unlink()
+        source.unlink()
