@@ -19,7 +19,7 @@ from s2chips_core.errors import StorageError
 from s2chips_core.index.parts import COMMIT_LOCK
 from s2chips_core.index.prune import PRUNE_LOCK
 from s2chips_core.index.prune_trash import list_trashes
-from s2chips_core.storage import LOCKS, Entry, Storage
+from s2chips_core.storage import LOCKS, Entry, Storage, lock_name
 
 AIS, TRASH, JOURNAL, PAGES, LOCK = "AIS", "trash", "journal", "pages", "lock"
 KINDS = (AIS, TRASH, JOURNAL, PAGES, LOCK)
@@ -196,12 +196,8 @@ def _old_pages(storage: Storage, before: date) -> list[Old]:
 
 
 def _old_locks(storage: Storage, before: datetime) -> list[Old]:
-    locks = [entry for entry in storage.entries(LOCKS) if entry.key.endswith(".lock") and entry.modified < before]
-    return [_old(LOCK, _lock_name(entry.key), entry.modified.date(), [entry]) for entry in locks]
-
-
-def _lock_name(key: str) -> str:
-    return key.removeprefix(f"{LOCKS}/").removesuffix(".lock")
+    named = ((lock_name(entry.key), entry) for entry in storage.entries(LOCKS))
+    return [_old(LOCK, name, entry.modified.date(), [entry]) for name, entry in named if name and entry.modified < before]
 
 
 def _remove_lock(one: Old, storage: Storage) -> None:
