@@ -11,6 +11,8 @@ from pydantic import Field, field_validator
 from s2chips_core.sections.section import Days, Positive, Section
 
 _BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/(?!\.\.?(?:/|$))[\w.=+@,-]+)*)/?", re.ASCII)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""Also with one slash too few, which would be a folder of that name; one letter is a drive."""
 _SERVICE = re.compile(r"https?://[\w.-]+(:\d+)?/?", re.ASCII)
 
 
@@ -31,7 +33,7 @@ class StorageSettings(Section):
     @field_validator("dataset_root")
     @classmethod
     def _known_scheme(cls, root: str) -> str:
-        if "://" in root and _BUCKET.fullmatch(root) is None:
+        if ("://" in root or _SCHEME.match(root)) and _BUCKET.fullmatch(root) is None:
             raise ValueError("a folder, or s3://bucket/prefix without empty parts or '..'")
         return root
 

@@ -11,6 +11,8 @@ from tests.sections.trees import SOMEWHERE, refused
     [
         ("data", None),
         ("/data/ships", None),
+        ("C:/data/ships", None),
+        ("of 2025: s3", None),
         ("s3://bucket", ("bucket", "")),
         ("s3://my.bucket-1/ships/2025/", ("my.bucket-1", "ships/2025")),
     ],
@@ -30,6 +32,8 @@ def test_a_folder_or_a_bucket_and_a_prefix(root: str, bucket: tuple[str, str] | 
         "file:///x",
         "s3://bucket/a?b",
         "s3:/x/y://",
+        "s3:/bucket/ships",
+        "S3:/bucket",
     ],
 )
 def test_other_roots_are_refused(root: str) -> None:
