@@ -17,7 +17,7 @@ from pathlib import Path
 
 from s2chips_core.ais.connection_limit import default_folder
 from s2chips_core.config import Settings
-from s2chips_core.errors import S2ChipsError
+from s2chips_core.errors import SHOWN_MOST_CHARS, S2ChipsError
 from s2chips_core.overpasses.plan import watched_tiles
 from s2chips_core.scenes.providers import provider_of
 from s2chips_core.sections import ProviderName
@@ -110,7 +110,7 @@ def _work(name: str, check: Check, future: "Future[Finding]") -> None:
         future.set_result(failed(name, str(error), "correct what it names"))
     except Exception as error:  # noqa: BLE001 - whatever it is, the other checks are still worth having
         text = f"not foreseen: {type(error).__name__}: {error}"
-        future.set_result(failed(name, text[:400], "report this line, with what is special about this machine"))
+        future.set_result(failed(name, text, "report this line, with what is special about this machine"))
 
 
 class _NeedsConfigError(Exception):
@@ -220,9 +220,9 @@ def _named(name: str, check: Callable[[ProviderName], Finding], provider: Provid
 
 
 def _without_keys(finding: Finding, keys: Sequence[str]) -> Finding:
-    """Whatever an error said, no key is in it."""
+    """Whatever an error said, no key is in it; cut afterwards, so that no half of one is left."""
     for key in keys:
         if key:
             sentence, remedy = finding.sentence.replace(key, "***"), finding.remedy.replace(key, "***")
             finding = dataclasses.replace(finding, sentence=sentence, remedy=remedy)
-    return finding
+    return dataclasses.replace(finding, sentence=finding.sentence[:SHOWN_MOST_CHARS])

@@ -32,7 +32,7 @@ def check_dagster(now: datetime) -> Finding:
             beats = [_beat(name, last.get(name)) for name in instance.get_required_daemon_types()]
     except Exception as error:  # noqa: BLE001 - Dagster, SQLAlchemy and YAML each have their own
         said = f"the instance of {home} cannot be opened: {type(error).__name__}: {error}"
-        return failed("dagster", said[:400], "correct dagster.yaml, or the rights to its folder")
+        return failed("dagster", said, "correct dagster.yaml, or the rights to its folder")
     return judge_beats(home, beats, now)
 
 

@@ -6,6 +6,7 @@ made of it. What is in use is left, and named. Here: AIS, trash, journals of cap
 runs (`s2chips_dagster.old_runs`).
 """
 
+import contextlib
 import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -140,13 +141,13 @@ def _is_chipped(storage: Storage, day: date, entries: Sequence[Entry]) -> bool:
 
 
 def _remove_ais(one: Old, settings: Settings, storage: Storage, now: datetime) -> None:
-    sources = sorted({layout.source_of_ais_key(key) for key in one.keys})
-    for source in sources:
-        # A run of the day that began meanwhile has this lock until its chips are in the index.
-        with storage.lock(layout.source_lock(one.since, source), 0.0):
-            if one.since in _needed(settings, storage) or one.since >= _ais_before(settings, now):
-                raise StorageError(layout.ais_folder(one.since), "a chip needs it by now")
-            _delete(storage, [key for key in one.keys if layout.source_of_ais_key(key) == source])
+    with contextlib.ExitStack() as held:
+        # A run of the day that began meanwhile has its source's lock until its chips are in the index.
+        for source in sorted({layout.source_of_ais_key(key) for key in one.keys}):
+            held.enter_context(storage.lock(layout.source_lock(one.since, source), 0.0))
+        if one.since in _needed(settings, storage) or one.since >= _ais_before(settings, now):
+            raise StorageError(layout.ais_folder(one.since), "a chip needs it by now")
+        _delete(storage, one.keys)
 
 
 def _old_trash(storage: Storage, now: datetime, days: int | None) -> list[Old]:

@@ -5,6 +5,7 @@ Parts lie under the date of `scene_datetime` and are named after the AIS day and
 
 from datetime import UTC, date, datetime
 
+from s2chips_core.errors import StorageError
 from s2chips_core.layout.names import safe, ymd
 
 
@@ -34,14 +35,23 @@ def index_part(scene_day: date, ais_day: date, source_id: str) -> str:
 
 
 def scene_day_of_index_part(key: str) -> date:
-    """The `scene_day` of an `index_part`."""
-    return datetime.strptime(key.split("/")[-2], "%Y%m%d").replace(tzinfo=UTC).date()
+    """The `scene_day` of an `index_part`; StorageError: it is none."""
+    return _day(key.split("/")[-2], key)
 
 
 def source_of_index_part(key: str) -> tuple[date, str]:
-    """The `ais_day` and `source_id` of an `index_part`."""
+    """The `ais_day` and `source_id` of an `index_part`; StorageError: it is none."""
     ais_day, _, source_id = key.rpartition("/")[2].removesuffix(".parquet").partition("-")
-    return datetime.strptime(ais_day, "%Y%m%d").replace(tzinfo=UTC).date(), source_id
+    return _day(ais_day, key), source_id
+
+
+def _day(text: str, key: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise StorageError(
+            key, "is no part of the index: expected indexes/parts/{YYYYMMDD}/{YYYYMMDD}-{source}.parquet; move it away"
+        ) from None
 
 
 def daily_geojson(scene_day: date) -> str:

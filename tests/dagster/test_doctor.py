@@ -11,6 +11,7 @@ from dagster import DagsterInstance
 from dagster._daemon.types import DaemonHeartbeat
 
 from s2chips_core import tables
+from s2chips_core.errors import SHOWN_MOST_CHARS
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.overpasses.plan_files import write_day
 from s2chips_core.sandbox.ais_server import TEST_KEY, AisServed
@@ -142,6 +143,20 @@ def test_no_key_in_what_an_error_says(look: Examine, monkeypatch: pytest.MonkeyP
     found = look(offline=True)
     assert "it has ***" in found["config"].sentence
     assert NOT_A_KEY not in str(found)
+
+
+@pytest.mark.parametrize("before", [0, 300, SHOWN_MOST_CHARS - 10])
+def test_no_half_of_a_key_where_an_error_is_cut(look: Examine, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+    key = "0123456789abcdef" * 20
+    monkeypatch.setenv(KEY_VARIABLE, key)
+
+    def fail(*args: Any) -> Finding:
+        raise RuntimeError("x" * before + key)
+
+    monkeypatch.setattr(doctor, "check_plan", fail)
+    found = look(offline=True)
+    assert any("RuntimeError" in one.sentence for one in found.values())
+    assert not any(key[:8] in one.sentence for one in found.values())
 
 
 def test_the_command(served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -165,10 +165,11 @@ def test_tolerances_of_days_reach_further() -> None:
     assert len(needed_days([part], 3)) == 7
 
 
-def test_a_day_whose_run_is_at_work_is_left_and_named(storage: LocalStorage) -> None:
-    keys = ais(storage, OLD)
+@pytest.mark.parametrize("at_work", [layout.CAPTURE, FILE])
+def test_a_day_whose_run_is_at_work_is_left_whole_and_named(storage: LocalStorage, at_work: str) -> None:
+    keys = ais(storage, OLD) + ais(storage, OLD, source=FILE)
     other = LocalStorage(storage.root)
-    with other.lock(layout.source_lock(OLD, layout.CAPTURE)):
+    with other.lock(layout.source_lock(OLD, at_work)):
         tidied = tidy(settings(ais_days=30), storage, NOW, dry_run=False)
     assert tidied.old == ()
     assert "still held" in tidied.left[f"{AIS} {OLD}"]
