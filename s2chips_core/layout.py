@@ -236,6 +236,16 @@ def journal(ais_day: date, source_id: str) -> str:
     return f"indexes/journal/{ymd(ais_day)}-{safe(source_id)}.json"
 
 
+def staged(ais_day: date, source_id: str) -> str:
+    """What a running source of a day has cut anew and not yet put in its place; gone when it has committed."""
+    return f"staged/{ymd(ais_day)}-{safe(source_id)}"
+
+
+def staged_chip(ais_day: date, source_id: str, path: str) -> str:
+    """Where the artefacts of the chip at `path` wait: under their own keys."""
+    return f"{staged(ais_day, source_id)}/{path}"
+
+
 def scene_snapshot(scene_id: str, sha256_hex: str) -> str:
     """A scene as it was when chips were cut from it, named after its id and its content; written once."""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", scene_id).lstrip("._-")[:100]
