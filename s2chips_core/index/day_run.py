@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from typing import Any
 
@@ -118,17 +119,21 @@ class DayRun:
             self._try_in_order(waiting, earlier)
             rows = index_frame(self.rows)
             outcomes = outcomes_frame(self.outcomes[match["target_id"]] for match in matches)
-        scene_days = commit_source(
-            self.storage,
-            self.day,
-            self.source_id,
-            rows=rows,
-            outcomes=outcomes,
-            fresh=self.fresh,
-            staged=self.staged,
-            journal=journal,
-            masks=self.settings.masks.persist,
-        )
+        with ThreadPoolExecutor(1, "s2chips-commit") as pool:
+            # An interruption reaches this thread only: it is heard when the commit has ended.
+            committed = pool.submit(
+                commit_source,
+                self.storage,
+                self.day,
+                self.source_id,
+                rows=rows,
+                outcomes=outcomes,
+                fresh=self.fresh,
+                staged=self.staged,
+                journal=journal,
+                masks=self.settings.masks.persist,
+            )
+            scene_days = committed.result()
         spent = self.fetcher.stats() - self.before
         readers = Counter(self.files.values())
         found = DayResult(
