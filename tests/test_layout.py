@@ -87,6 +87,7 @@ def test_a_trash_is_named_after_its_second_in_utc() -> None:
     assert layout.trash_id(when) == "20251026T230203Z"
     assert layout.trash_id(when, 2) == "20251026T230203Z-2"
     assert layout.in_trash("20251026T230203Z", "chips/a.tif") == "trash/20251026T230203Z/chips/a.tif"
+    assert layout.staged_chip(DAY, "capture", "chips/a.tif") == "staged/20251027-capture/chips/a.tif"
     assert layout.is_move_journal(layout.move_journal("20251026T230203Z"))
     assert not layout.is_move_journal(layout.journal(DAY, "capture"))
 
@@ -117,6 +118,7 @@ def test_no_name_leads_out_of_the_dataset(name: str) -> None:
         lambda: layout.chip("train", 1, DAY, name),
         lambda: layout.chip(name, 1, DAY, "ab"),
         lambda: layout.journal(DAY, name),
+        lambda: layout.staged(DAY, name),
         lambda: layout.trash(name),
         lambda: layout.move_journal(name),
         lambda: layout.plan_cache(name),

@@ -23,6 +23,7 @@ from tests.flow.test_kill import Watcher
 from tests.reliability import often
 
 pytestmark = [
+    pytest.mark.timeout(often(300, 3600)),
     pytest.mark.skipif(not often(0, 1), reason="three processes, and one for each run: with S2CHIPS_RELIABILITY=1"),
     pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process"),
 ]

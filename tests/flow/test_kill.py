@@ -40,6 +40,7 @@ from tests.flow.day_process import INTERRUPTED, DayProcesses, Work, run_steps
 from tests.reliability import often
 
 pytestmark = [
+    pytest.mark.timeout(often(300, 3600)),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork, and no kill -9, on this system"),
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="what a process has spent is not told on this system"),
 ]

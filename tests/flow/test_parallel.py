@@ -31,7 +31,10 @@ from tests.flow.dagster_processes import dagster_processes
 from tests.flow.day_process import DayProcesses, Work, run_steps
 from tests.reliability import often
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system"),
+    pytest.mark.timeout(often(300, 3600)),
+]
 
 SCENE, SCENE_DAY = "S2C_30STE_20251027_0_L2A", date(2025, 10, 27)
 SHIPS = 6
@@ -198,7 +201,7 @@ def test_a_backfill_in_the_ui_and_two_command_lines_at_once(archive: Served, mak
     with dagster_processes(tmp_path, environment) as ui:
         backfill_id = ui.backfill("run_day", [str(day) for day in of_daemon])
         threads = [
-            threading.Thread(target=command_line, args=(config, queue, tmp_path / f"command-{n}.log", failures))
+            threading.Thread(target=command_line, daemon=True, args=(config, queue, tmp_path / f"command-{n}.log", failures))
             for n, queue in enumerate((first, second))
         ]
         for thread in threads:
