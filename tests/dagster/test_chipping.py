@@ -163,7 +163,7 @@ def test_an_interrupted_run_leaves_nothing_half_written(
 
 def wait_for_new_chips(storage: LocalStorage, before: dict[str, bytes], count: int, process: Any) -> None:
     """Until so many chips of this run are on disk, which nothing has committed yet."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         new = [key for key in storage.list("chips") if key not in before] + storage.list(STAGED)
