@@ -70,6 +70,8 @@ class DayProcesses:
 
     def __init__(self, messages: Path) -> None:
         self.messages = messages
+        self.spent_s = 0.0
+        """Of the processor, by the last one that has ended."""
         self._server = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
@@ -84,46 +86,44 @@ class DayProcesses:
         print(json.dumps({**dataclasses.asdict(work), "log": str(self.messages)}), file=self._server.stdin, flush=True)
         return int(self._answer("started")[0])
 
-    def wait(self) -> int:
-        """Until it has ended; its exit code, negative for a signal."""
-        return int(self._answer("ended")[0])
-
     def run(self, work: Work) -> float:
         """To the end, which must be a good one; the seconds of the processor that it took."""
         self.start(work)
-        code, spent_s = self._answer("ended")
-        assert int(code) == 0, self.messages.read_text()[-4000:]
-        return float(spent_s)
+        code, self.spent_s = self._ended()
+        assert code == 0, self.messages.read_text()[-4000:]
+        return self.spent_s
 
-    def kill_after(self, seconds: float, work: Work) -> float | None:
-        """Begin, and kill -9 after some seconds of the processor.
+    def kill_after(self, seconds: float, work: Work) -> bool:
+        """Begin, and kill -9 after some seconds of the processor; whether it was still at work then.
 
         Others on the machine make a run slow, but hardly longer by that measure.
-
-        Returns:
-            None when it was killed; the length of the run, in the same seconds, when it had ended before.
         """
         process = self.start(work)
         self._wait_for(process, seconds)
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-        code, spent_s = self._answer("ended")
-        assert int(code) in (0, -signal.SIGKILL), self.messages.read_text()[-4000:]
-        return float(spent_s) if int(code) == 0 else None
+        code, self.spent_s = self._ended()
+        assert code in (0, -signal.SIGKILL), self.messages.read_text()[-4000:]
+        return code != 0
 
-    def interrupt_after(self, seconds: float, work: Work) -> tuple[int, float, float, float]:
+    def interrupt_after(self, seconds: float, work: Work) -> tuple[int, float, float]:
         """Begin, and interrupt it after some seconds of the processor, as Dagster does when a run is cancelled.
 
         Returns:
-            The exit code; how long it went on, seconds, and seconds of the processor; the latter from begin to end.
+            The exit code; how long it went on, seconds, and seconds of the processor.
         """
         process = self.start(work)
         self._wait_for(process, seconds)
         until_s, began = spent_s(process) or 0.0, time.monotonic()
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGINT)
-        code, in_all_s = self._answer("ended")
-        return int(code), time.monotonic() - began, float(in_all_s) - until_s, float(in_all_s)
+        code, self.spent_s = self._ended()
+        return code, time.monotonic() - began, self.spent_s - until_s
+
+    def _ended(self) -> tuple[int, float]:
+        """Its exit code, negative for a signal, and the seconds of the processor that it has spent."""
+        code, spent = self._answer("ended")
+        return int(code), float(spent)
 
     def _wait_for(self, process: int, seconds: float) -> None:
         """Until it has spent so much, or has ended; within a tick of the kernel's clock any moment may be the one."""

@@ -231,7 +231,9 @@ def test_a_day_that_is_killed_at_any_moment_and_run_again(start: Runs, processes
             config = config_for(start, f"killed-{number}-{trial}")
             storage = storage_of(config)
             watcher = Watcher(storage)
-            ended_s = processes.kill_after(length_s[way] * share, work(config, dagster=way))
+            killed = processes.kill_after(length_s[way] * share, work(config, dagster=way))
+            if not killed:
+                length_s[way] = processes.spent_s
             # By Dagster once again in ten: both ways have been seen to end alike.
             processes.run(work(config, dagster=number % 10 == 9 and len(ways) > 1))
             problems = watcher.end()
@@ -242,10 +244,8 @@ def test_a_day_that_is_killed_at_any_moment_and_run_again(start: Runs, processes
             assert same(all_files(storage), expected[way]) == []
             check_whole(storage)
             shutil.rmtree(storage.root)
-            killed = ended_s is None
-            if ended_s is None:
+            if killed:
                 break
-            length_s[way] = ended_s
         assert killed, f"{TRIALS} runs had ended before {share:.0%} of the length of the one before"
     print(f"{kills} killed in the middle, of {trials} runs; {looks} looks; whole: {length_s} s of a processor")
 
@@ -267,9 +267,11 @@ def test_a_day_that_is_cancelled_at_any_moment(start: Runs, processes: DayProces
             config = config_for(start, f"cancelled-{number}-{trial}")
             asked, storage = work(config, dagster=dagster, chips=ways[way]), storage_of(config)
             watcher = Watcher(storage)
-            code, wall_s, cpu_s, in_all_s = processes.interrupt_after(length_s[way] * share, asked)
+            code, wall_s, cpu_s = processes.interrupt_after(length_s[way] * share, asked)
             assert code in (0, INTERRUPTED), processes.messages.read_text()[-4000:]
             cancelled, trials = code == INTERRUPTED, trials + 1
+            if not cancelled:
+                length_s[way] = processes.spent_s
             assert watcher.look() == []
             chips = {path for path in storage.list("chips") if path.endswith(".tif") and not path.endswith("_masks.tif")}
             rows = [row for day in scene_days(storage) for row in chips_of_scene_day(storage, day)["path"].to_pylist()]
@@ -286,6 +288,5 @@ def test_a_day_that_is_cancelled_at_any_moment(start: Runs, processes: DayProces
                 took_s.append((wall_s, cpu_s))
                 assert cpu_s < 2, "the time that the machine gives it is not counted"
                 break
-            length_s[way] = in_all_s
         assert cancelled, f"{TRIALS} runs had ended before {share:.0%} of the length of the one before"
     print(f"{times} cancelled in the middle, of {trials} runs; seconds, and seconds of a processor, until the end: {took_s}")
