@@ -120,7 +120,8 @@ def dagster_processes(folder: Path, environment: dict[str, str]) -> Iterator[Dag
         folder: for their words.
         environment: with DAGSTER_HOME, where there is a `dagster.yaml`, and what the code location reads.
     """
-    environment = {**os.environ, **environment}
+    # The process of a run has to be up before its start is answered: on a machine with much else to do in more than 60 s.
+    environment = {**os.environ, "DAGSTER_GRPC_TIMEOUT_SECONDS": "600", **environment}
     home = Path(environment["DAGSTER_HOME"])
     with dg.DagsterInstance.from_config(str(home)):
         pass  # several processes at once on a new home would each make its tables

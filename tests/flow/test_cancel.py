@@ -31,7 +31,7 @@ pytestmark = [
 DAY = DEMO_DAYS[0]
 OTHER = {"gate": {"max_cloud_center_frac": 0.0}}
 """Other limits than in the run before: all is cut anew, some chips come, some go."""
-CANCELS = 10
+CANCELS = 8
 STOP_MOST_S = 30.0
 """Where others keep the machine busy; what it takes where they do not is in docs/reliability.md."""
 
