@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from typing import Any
 
@@ -28,9 +29,10 @@ from s2chips_core.errors import StorageError
 from s2chips_core.fetch import Fetcher
 from s2chips_core.index.batch import Cut, cut_batch
 from s2chips_core.index.chip_files import are_intact, encode_artefacts, write_artefacts
-from s2chips_core.index.commit import Journal, commit_source, withdraw_source
+from s2chips_core.index.commit import commit_source, withdraw_source
 from s2chips_core.index.day_result import DayResult, Progress
 from s2chips_core.index.earlier import Earlier, read_earlier
+from s2chips_core.index.journal import Journal
 from s2chips_core.index.outcomes import (
     Outcome,
     chipped_row,
@@ -93,6 +95,8 @@ class DayRun:
         self.rows: list[dict[str, Any]] = []
         self.fresh: dict[str, date] = {}
         """Paths of the chips that this run has written."""
+        self.staged: set[str] = set()
+        """Those of them that the index has already: they wait for the commit."""
         self.files: dict[str, str] = {}
         """Reader by href."""
 
@@ -108,22 +112,28 @@ class DayRun:
             waiting = [c for c in candidates if not self._stands(c, earlier)]
             journal = self._journal(waiting, earlier)
             if journal is not None:
+                self.storage.delete_folder(layout.staged(self.day, self.source_id))  # of a run that was killed
                 self.storage.put(layout.journal(self.day, self.source_id), journal.to_json())
         self._report()
         with self._withdrawn_on_failure(journal):
             self._try_in_order(waiting, earlier)
             rows = index_frame(self.rows)
             outcomes = outcomes_frame(self.outcomes[match["target_id"]] for match in matches)
-        scene_days = commit_source(
-            self.storage,
-            self.day,
-            self.source_id,
-            rows=rows,
-            outcomes=outcomes,
-            fresh=self.fresh,
-            journal=journal,
-            masks=self.settings.masks.persist,
-        )
+        with ThreadPoolExecutor(1, "s2chips-commit") as pool:
+            # An interruption reaches this thread only: it is heard when the commit has ended.
+            committed = pool.submit(
+                commit_source,
+                self.storage,
+                self.day,
+                self.source_id,
+                rows=rows,
+                outcomes=outcomes,
+                fresh=self.fresh,
+                staged=self.staged,
+                journal=journal,
+                masks=self.settings.masks.persist,
+            )
+            scene_days = committed.result()
         spent = self.fetcher.stats() - self.before
         readers = Counter(self.files.values())
         found = DayResult(
@@ -199,7 +209,8 @@ class DayRun:
         if earlier.replay is not None:
             drops |= earlier.replay.paths
         writes = {c.key.path: c.key.scene_day for c in waiting}
-        return Journal(writes=writes, drops=drops) if writes or drops else None
+        replaces = {} if earlier.replay is None else earlier.replay.replaces
+        return Journal(writes=writes, drops=drops, replaces=replaces) if writes or drops else None
 
     def _lost(self, earlier: Earlier) -> dict[str, int]:
         kept = {row["path"] for row in self.rows}
@@ -253,10 +264,11 @@ class DayRun:
                 software_version=self.software_version,
                 config_hash=self.settings.config_hash,
             )
-            path = candidate.key.path
-            write_artefacts(
-                self.storage, path, encode_artefacts(row, chip, self.settings), replaces=path in earlier.indexed_paths
-            )
+            path, place = candidate.key.path, candidate.key.path
+            if path in earlier.indexed_paths:
+                place = layout.staged_chip(self.day, self.source_id, path)
+                self.staged.add(path)
+            write_artefacts(self.storage, place, encode_artefacts(row, chip, self.settings))
             self.fresh[path] = candidate.key.scene_day
             return row
 

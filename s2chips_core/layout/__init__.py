@@ -67,6 +67,8 @@ from s2chips_core.layout.index import (
     journals_folder,
     scene_day_of_index_part,
     source_of_index_part,
+    staged,
+    staged_chip,
     tiles_index,
 )
 from s2chips_core.layout.names import CAPTURE, file_source, safe, ymd
@@ -165,6 +167,8 @@ __all__ = [
     "source_lock",
     "source_of_ais_key",
     "source_of_index_part",
+    "staged",
+    "staged_chip",
     "tiles_index",
     "trash",
     "trash_folder",

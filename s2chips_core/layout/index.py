@@ -72,3 +72,13 @@ def journals_folder() -> str:
 def journal(ais_day: date, source_id: str) -> str:
     """Which artefacts a running source of a day may be writing or removing; gone when it has committed."""
     return f"indexes/journal/{ymd(ais_day)}-{safe(source_id)}.json"
+
+
+def staged(ais_day: date, source_id: str) -> str:
+    """What a running source of a day has cut anew and not yet put in its place; gone when it has committed."""
+    return f"staged/{ymd(ais_day)}-{safe(source_id)}"
+
+
+def staged_chip(ais_day: date, source_id: str, path: str) -> str:
+    """Where the artefacts of the chip at `path` wait: under their own keys."""
+    return f"{staged(ais_day, source_id)}/{path}"

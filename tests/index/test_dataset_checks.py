@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from s2chips_core import layout, tables
 from s2chips_core.index import dataset_checks
 from s2chips_core.index.chip_files import delete_artefacts
-from s2chips_core.index.commit import Journal, paths_of_all_journals
 from s2chips_core.index.dataset_checks import check_all_files, check_unique_index
+from s2chips_core.index.journal import Journal, paths_of_all_journals
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day, scene_days
 from s2chips_core.index.tiles import build_tiles_index
 from s2chips_core.storage import LocalStorage

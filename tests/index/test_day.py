@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import rasterio
 
@@ -49,6 +50,7 @@ from tests.index.chips import (
     unmatched_of,
     write_matches,
 )
+from tests.reliability import often
 
 FILE = layout.file_source("0123456789abcdef")
 
@@ -575,3 +577,121 @@ def test_a_chip_that_is_dropped_leaves_the_index_first(storage: LocalStorage) ->
     assert after == {key for key in storage.list("chips") if key.endswith(".tif")}
     assert len(after) == 1
     assert paths_in_index(storage, []) == set()
+
+
+OTHER = SETTINGS.override({"gate": {"max_nodata_frac": 0.04}})
+"""Another configuration: all is cut anew, and has other fingerprints."""
+
+
+def row_and_pixels(storage: LocalStorage) -> dict[str, str]:
+    """What `tiles.parquet` names, by path: the fingerprint. Row, sidecar and pixels must tell of the same one."""
+    with storage.open_read(layout.tiles_index()) as file:
+        rows = pq.read_table(file, columns=["path", "fingerprint"]).to_pylist()
+    for row in rows:
+        with rasterio.open(storage.path(row["path"])) as raster:
+            assert raster.tags()["fingerprint"] == row["fingerprint"], "pixels of another row"
+        [key] = layout.chip_artefacts(row["path"], (".json",))
+        assert json.loads(storage.path(key).read_bytes())["fingerprint"] == row["fingerprint"]
+    return {row["path"]: row["fingerprint"] for row in rows}
+
+
+class _Comparing(LocalStorage):
+    """Somebody opens what the index names after every step that changes anything."""
+
+    seen: set[int]
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.seen = set()
+
+    def put(self, key: str, data: bytes) -> None:
+        super().put(key, data)
+        self._look()
+
+    def move(self, source: str, target: str) -> None:
+        super().move(source, target)
+        self._look()
+
+    def delete(self, key: str) -> None:
+        super().delete(key)
+        self._look()
+
+    def _look(self) -> None:
+        self.seen.add(len(row_and_pixels(self)))
+
+
+def indexed_day(root: Path) -> LocalStorage:
+    """Three chips in the index, one of which a file has too."""
+    storage = LocalStorage(root)
+    write_matches(storage, [match_of(0), match_of(1), match_of(2, scene=scenes_of_days(2)[1])])
+    write_matches(storage, [match_of(1)], source=FILE)
+    run(storage, Cutter())
+    run(storage, Cutter(), source=FILE)
+    build_tiles_index(storage)
+    return storage
+
+
+def test_a_chip_that_is_cut_anew_has_its_own_row_at_any_moment(tmp_path: Path) -> None:
+    before = row_and_pixels(indexed_day(tmp_path / "dataset"))
+    storage = _Comparing(tmp_path / "dataset")
+    result = run(storage, Cutter(), settings=OTHER, clock=lambda: NOW + timedelta(days=1))
+    assert result.chips_cut == 3
+    after = row_and_pixels(storage)
+    assert after.keys() == before.keys()
+    assert set(after.values()).isdisjoint(before.values())
+    assert storage.seen == {0, 3}, "they are gone from the index while their files are replaced"
+    assert storage.list(layout.staged(DAY, layout.CAPTURE)) == []
+
+
+def test_a_stopped_run_that_cuts_anew_changes_no_chip(storage: LocalStorage) -> None:
+    write_matches(storage, [match_of(n) for n in range(8)])
+    run(storage, Cutter())
+    build_tiles_index(storage)
+    before = files(storage)
+    stop = threading.Event()
+
+    def tell(progress: Progress) -> None:
+        if progress.chips >= 3:
+            assert len(storage.list(layout.staged(DAY, layout.CAPTURE))) >= 3 * 4
+            stop.set()
+
+    with pytest.raises(CancelledRunError):
+        run(storage, _Slow(), settings=OTHER, stop=stop, progress=tell)
+    assert {key: data for key, data in files(storage).items() if not key.startswith("provenance/")} == {
+        key: data for key, data in before.items() if not key.startswith("provenance/")
+    }
+
+
+def test_a_run_that_cuts_anew_is_killed_anywhere(tmp_path: Path) -> None:
+    """Also when another day's run makes the index next, and when the day's next run is given up."""
+    start, later = indexed_day(tmp_path / "start"), NOW + timedelta(days=1)
+    undisturbed = LocalStorage(tmp_path / "undisturbed")
+    shutil.copytree(start.root, undisturbed.root)
+    run(undisturbed, Cutter(), settings=OTHER, clock=lambda: later)
+    build_tiles_index(undisturbed)
+    expected, index = files(undisturbed), layout.tiles_index()
+    lost = 0
+    for at in itertools.count(1, often(4, 1)):
+        storage = LocalStorage(tmp_path / str(at))
+        shutil.copytree(start.root, storage.root)
+        with contextlib.suppress(Killed):
+            run(Breaking(storage.root, at, dead=True, writes_only=True), Cutter(), settings=OTHER, clock=lambda: later)
+            break
+        row_and_pixels(storage)
+        build_tiles_index(storage)
+        lost += len(row_and_pixels(storage)) < 3
+        with pytest.raises(KeyboardInterrupt):
+            run(storage, Cutter(), settings=OTHER, clock=lambda: later, progress=_interrupt)
+        build_tiles_index(storage)
+        row_and_pixels(storage)
+        run(storage, Cutter(), settings=OTHER, clock=lambda: later)
+        build_tiles_index(storage)
+        found = files(storage)
+        assert [key for key in expected.keys() | found.keys() if key != index and expected.get(key) != found.get(key)] == []
+        assert row_and_pixels(storage) == row_and_pixels(undisturbed)
+    assert at > 30, "calls of one run that write"
+    assert lost > often(2, 12), "killed while files were replaced"
+
+
+def _interrupt(progress: Progress) -> None:
+    raise KeyboardInterrupt

@@ -13,8 +13,8 @@ import pytest
 from s2chips_core import layout, tables
 from s2chips_core.errors import InputError
 from s2chips_core.index.checks import check_day_files, check_outcomes_cover
-from s2chips_core.index.commit import Journal
 from s2chips_core.index.dataset_checks import check_all_files
+from s2chips_core.index.journal import Journal
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.parts import COMMIT_LOCK, chips_of_scene_day
 from s2chips_core.index.prune import prune_chips

@@ -21,6 +21,10 @@ def test_a_part_tells_what_made_it() -> None:
     assert layout.scene_day_of_index_part(key) == date(2025, 10, 28)
 
 
+def test_what_waits_lies_under_its_own_keys() -> None:
+    assert layout.staged_chip(DAY, "capture", "chips/a.tif") == "staged/20251027-capture/chips/a.tif"
+
+
 @pytest.mark.parametrize("key", ["indexes/parts/notes.txt", "indexes/parts/20251327/20251027-capture.parquet"])
 def test_what_is_no_part_is_named(key: str) -> None:
     with pytest.raises(StorageError, match=f"{key}: is no part of the index"):

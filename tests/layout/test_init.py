@@ -55,6 +55,7 @@ def test_no_name_leads_out_of_the_dataset(name: str) -> None:
         lambda: layout.chip("train", 1, DAY, name),
         lambda: layout.chip(name, 1, DAY, "ab"),
         lambda: layout.journal(DAY, name),
+        lambda: layout.staged(DAY, name),
         lambda: layout.trash(name),
         lambda: layout.move_journal(name),
         lambda: layout.plan_cache(name),
