@@ -30,6 +30,7 @@ from s2chips_core.pages import facts
 from s2chips_core.pages.day_items import MAX_INLINE_QUICKLOOKS, chip_items, refused_items
 from s2chips_core.pages.day_map import DayMap, build_map
 from s2chips_core.pages.day_summary import build_funnel, build_tiles, find_mismatches
+from s2chips_core.pages.item_chunks import item_chunks
 from s2chips_core.pages.items import refused_name
 from s2chips_core.pages.limits import Limits, read_limits
 from s2chips_core.pages.overpasses import STATUS_NOTES, DayOverpasses, build_overpasses, read_overpasses
@@ -42,7 +43,7 @@ from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import Storage
 
 STYLES = ("page.css", "viewer.css")
-SCRIPTS = ("dom.js", "viewer.js", "day.js")
+SCRIPTS = ("dom.js", "viewer.js", "day_store.js", "day.js")
 _INDEX_HEAD_ROWS = 10
 
 _SCANNED_ROWS = 500
@@ -183,7 +184,7 @@ def _pieces(
         styles=STYLES,
         scripts=SCRIPTS,
         data={
-            "items": items,
+            "chunks": item_chunks(items),
             "layouts": {one.name: one.to_json() for one in dict.fromkeys(view.layout for view in views.values())},
             "labels": {outcome: note.label for outcome, note in facts.OUTCOME_NOTES.items()},
         }

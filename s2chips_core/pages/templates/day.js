@@ -3,14 +3,14 @@
 (() => {
   const PAGE = 60, ROWS = 100;
   const EARTH_KM = 6378.137; // radius of Web Mercator's sphere
-  const { items, layouts, labels } = JSON.parse(document.getElementById("data").textContent);
-  const byId = new Map(items.map((item, place) => [item.id, place]));
+  const { chunks, layouts, labels } = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
+  let items = [], byId = new Map(), whole = null;
+
   // ---- filters and gallery
 
   const controls = { outcome: $("filter-outcome"), split: $("filter-split"), type: $("filter-type"), text: $("filter-text") };
-  const chips = items.filter((item) => item.picture !== null).length;
-  let found = [], shown = 0, rowsShown = ROWS;
+  let chips = 0, found = [], shown = 0, rowsShown = ROWS;
 
   function fits(item, wish) {
     return (!wish.outcome || item.outcome === wish.outcome) && (!wish.split || item.split === wish.split)
@@ -78,38 +78,49 @@
     for (const node of document.querySelectorAll("#footprints [data-id]")) node.toggleAttribute("hidden", !kept.has(node.dataset.id));
   }
 
-  for (const control of Object.values(controls)) control.addEventListener("input", apply);
-  $("filters").addEventListener("submit", (event) => event.preventDefault());
-  $("filters").addEventListener("reset", () => setTimeout(apply));
-  $("more").addEventListener("click", () => {
-    const first = showMore();
-    $("cards").children[first]?.querySelector("button").focus({ preventScroll: true });
-  });
-  $("refused-more")?.addEventListener("click", () => { rowsShown += ROWS; showRows(); });
-  $("close-up").addEventListener("change", (event) => $("cards").classList.toggle("close-up", event.target.checked));
-  for (const pick of document.querySelectorAll(".pick")) {
-    pick.addEventListener("click", () => {
-      controls.outcome.value = pick.dataset.outcome;
-      apply();
-      $("gallery").scrollIntoView();
+  function listen() {
+    for (const control of Object.values(controls)) control.addEventListener("input", apply);
+    $("filters").addEventListener("reset", () => setTimeout(apply));
+    $("more").addEventListener("click", () => {
+      const first = showMore();
+      $("cards").children[first]?.querySelector("button").focus({ preventScroll: true });
     });
+    $("refused-more")?.addEventListener("click", () => { rowsShown += ROWS; showRows(); });
+    for (const pick of document.querySelectorAll(".pick")) {
+      pick.addEventListener("click", () => {
+        controls.outcome.value = pick.dataset.outcome;
+        apply();
+        $("gallery").scrollIntoView();
+      });
+    }
   }
+  $("filters").addEventListener("submit", (event) => event.preventDefault());
+  $("close-up").addEventListener("change", (event) => $("cards").classList.toggle("close-up", event.target.checked));
 
   // ---- the larger view
 
-  function neighbour(item, by) {
-    const at = found.indexOf(byId.get(item.id));
-    return at < 0 || found[at + by] === undefined ? null : items[found[at + by]];
+  // The place of the item before or after in the gallery's order.
+  function besides(item, by) {
+    const at = found.indexOf(item.place);
+    return at < 0 || found[at + by] === undefined ? null : found[at + by];
   }
   const viewer = createViewer({
     layouts,
-    neighbour,
+    neighbour: async (item, by) => { const place = besides(item, by); return place === null ? null : whole(place); },
+    hasNeighbour: (item, by) => besides(item, by) !== null,
     shown(item) {
       for (const node of document.querySelectorAll("#footprints .lit")) node.classList.remove("lit");
       document.querySelector(`#footprints [data-id="${item.id}"]`)?.classList.add("lit");
+      for (const by of [-1, 1]) { const place = besides(item, by); if (place !== null) whole(place); } // ready when it is stepped to
     },
   });
-  const openById = (id) => { if (byId.has(id)) viewer.open(items[byId.get(id)]); };
+  let wanted = null;
+  async function openById(id) {
+    if (!byId.has(id)) return;
+    wanted = id;
+    const item = await whole(byId.get(id));
+    if (wanted === id) viewer.open(item);
+  }
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-open]");
     if (opener) openById(opener.dataset.open);
@@ -268,7 +279,21 @@
     fit(home);
   }
 
-  apply();
-  if ($("chart")) drawMap($("chart"));
-  if (location.hash.length > 1) openById(decodeURIComponent(location.hash.slice(1)));
+  async function start() {
+    if ($("chart")) drawMap($("chart"));
+    $("result").textContent = "Unpacking the data of the page…";
+    try {
+      ({ items, whole } = await openStore(chunks));
+    } catch (error) {
+      $("result").textContent = error.message;
+      $("result").classList.add("banner", "warning");
+      return;
+    }
+    byId = new Map(items.map((item) => [item.id, item.place]));
+    chips = items.filter((item) => item.picture !== null).length;
+    listen();
+    apply();
+    if (location.hash.length > 1) openById(decodeURIComponent(location.hash.slice(1)));
+  }
+  start();
 })();
