@@ -43,8 +43,12 @@ from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import Storage
 
 STYLES = ("page.css", "viewer.css")
-SCRIPTS = ("dom.js", "viewer.js", "day_store.js", "day.js")
+SCRIPTS = ("dom.js", "viewer.js", "day_store.js", "day_map.js", "day.js")
 _INDEX_HEAD_ROWS = 10
+
+SHOWN_ROWS = 100
+"""Of the targets without a chip, in the table that is there at once; the others are markup that the script reads when they
+are wanted (`templates/day.js`), and that a browser without scripts shows as a second table."""
 
 _SCANNED_ROWS = 500
 """Of the matches at once: each tells its whole scene, which is some kB."""
@@ -178,6 +182,7 @@ def _pieces(
         chip_items(chips, of_chip, quicklooks=quicklooks, views=views, limits=limits, fixes=fixes),
         refused_items(refused, matches.scenes, limits),
     )
+    named = ((refused_name(number, row), row) for number, row in enumerate(refused, 1))
     types = {kind or facts.NOT_SAID for kind in (*chips.column("ship_type"), *refused.column("ship_type"))}
     return page_pieces(
         "day.html.j2",
@@ -210,7 +215,9 @@ def _pieces(
         ],
         synthetic=targets.column("ais_source").count("synthetic"),
         chip_count=len(chips),
-        refused=((refused_name(number, row), row) for number, row in enumerate(refused, 1)),
+        refused_first=itertools.islice(named, SHOWN_ROWS),
+        refused_others=named,
+        refused_more=len(refused) > SHOWN_ROWS,
         refused_count=len(refused),
         day_map=_day_map(scenes, chips, refused),
         outcome_of={f"target-{n}": sys.intern(outcome) for n, outcome in enumerate(refused.column("outcome"), 1)},

@@ -12,7 +12,7 @@ async function inflate(text) {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
 }
 
-// `items`: {place, id, outcome, …} of all. `whole(place)`: a promise of the item with all its fields.
+// `items`: {number, id, outcome, …} of all. `whole(number)`: a promise of the item with all its fields.
 async function openStore(chunks) {
   if (typeof DecompressionStream === "undefined") throw new Error(NO_INFLATE);
   const items = [], starts = [], open = new Map();
@@ -20,7 +20,7 @@ async function openStore(chunks) {
   heads.forEach((rows, number) => {
     starts.push(items.length);
     for (const values of rows) {
-      const item = { place: items.length };
+      const item = { number: items.length };
       HEAD.forEach((name, column) => { item[name] = values[column]; });
       if (typeof item.picture === "number") item.picture = chunks[number].pictures[item.picture];
       items.push(item);
