@@ -9,7 +9,7 @@ A chunk is a mapping, in the data of the page as one of a list:
 | `count` | its items |
 | `head` | of each item the list of its `HEAD` fields: what the gallery and the filters need of all of them |
 | `rest` | of each item the other fields, which the larger view needs of one |
-| `pictures` | addresses that hold their picture (`data:`), which deflate no more; in the head stands their place in this list |
+| `pictures` | addresses that hold their picture (`data:`), which deflate no more; the head has the place in this list |
 
 `head` and `rest` are JSON in UTF-8, deflated (zlib, RFC 1950), in base64.
 """

@@ -543,7 +543,7 @@ def test_beyond_the_cap_the_files_beside_the_page_are_shown_as_they_come_into_vi
 
 @pytest.fixture(scope="module")
 def large_day(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page of a day of 801 chips and 299 others: in several chunks, with a map that is painted and rows that are folded."""
+    """The page of a day of 801 chips and 299 others: several chunks, a map that is painted, rows that are folded."""
     day = make_day(chips=801, refused=299)
     one = dataclasses.replace(day, quicklooks=dict(list(day.quicklooks.items())[:1]))
     folder = tmp_path_factory.mktemp("large") / "reports"
