@@ -1,6 +1,6 @@
 """The items of a page in chunks, deflated: a tenth of their bytes as plain JSON, and the script opens what it shows.
 
-Here: the chunks. Not here: what an item is (`items`), the page around them (`shell`), their reader (`templates/day_store.js`).
+Here: the chunks. Not here: what an item is (`items`), the page around them (`shell`), what reads them (`day_store.js`).
 
 A chunk is a mapping, in the data of the page as one of a list:
 
