@@ -43,7 +43,15 @@ from s2chips_core.index.outcomes import (
 from s2chips_core.index.parts import COMMIT_LOCK
 from s2chips_core.index.provenance import keep_config, keep_scene
 from s2chips_core.index.prune_moves import finish_moves
-from s2chips_core.index.records import PART_SCHEMA, ChipKey, chip_key, in_order, row_from_chip, row_from_earlier
+from s2chips_core.index.records import (
+    PART_SCHEMA,
+    ChipKey,
+    chip_key,
+    in_order,
+    row_from_chip,
+    row_from_earlier,
+    rows_one_by_one,
+)
 from s2chips_core.index.row_batches import RowBatches
 from s2chips_core.index.vessels import SceneVessels, read_vessels
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
@@ -336,13 +344,9 @@ class DayRun:
 
 def _read_matches(storage: Storage, day: date, source_id: str) -> list[dict[str, Any]]:
     """The rows of its matches. The text of a scene, which is some kB, is held once for all its ships."""
+    table = tables.read_arrow(storage, layout.matches_part(day, source_id), MATCH_SCHEMA)
     texts: dict[str, str] = {}
-    matches = []
-    for table in tables.scan(storage, layout.matches_part(day, source_id), MATCH_SCHEMA):
-        for match in table.to_pylist():
-            match["scene"] = texts.setdefault(match["scene"], match["scene"])
-            matches.append(match)
-    return matches
+    return [match | {"scene": texts.setdefault(match["scene"], match["scene"])} for match in rows_one_by_one(table)]
 
 
 def _request(candidate: _Candidate) -> CutRequest:
