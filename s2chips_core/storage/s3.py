@@ -9,11 +9,13 @@ import contextlib
 import hashlib
 import io
 import logging
+import random
 import re
 import tempfile
 import threading
+import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -50,7 +52,7 @@ WRITE_MOST_S = _RETRY_MOST_S + _BACKOFF_MOST_S + REQUEST_MOST_S
 on its way when another may have the lock."""
 LOCK_REQUEST_MOST_S = 8
 """Of the lock's own requests: a hanging one must leave time for others before `lease.SURE_S`."""
-_PROBES = 3
+_ATTEMPTS = 3
 _READ_BYTES = 1 << 20
 PART_BYTES, _PARTS_AT_ONCE = 5 << 20, 2
 """Of a long upload: what is under way at once shares the link, and has REQUEST_MOST_S: 4 Mbit/s do."""
@@ -195,8 +197,7 @@ class S3Storage:
         start = _path(source)
         with self._writing(target) as path, self._told(source, f"cannot be moved to {target}"):
             obstore.copy(self._store, start, path)
-            self._check_leases(source)
-            obstore.delete(self._store, start)
+            self._remove(source, [start])
 
     def delete_folder(self, prefix: str) -> None:
         """Remove all objects below `prefix`."""
@@ -268,18 +269,33 @@ class S3Storage:
             obstore.put(self._store, path, file.read(), use_multipart=False)
             return
 
-        # Whatever raises, it is not closed: parts alone are no object.
-        writer = obstore.open_writer(self._store, path, buffer_size=PART_BYTES, max_concurrency=_PARTS_AT_ONCE)
-        while part := file.read(PART_BYTES):
-            self._check_leases(key)
-            writer.write(part)
-        # The last parts, and the request that makes them an object, may take longer than one write.
-        self._check_leases(key, renew=True)
-        writer.close()
+        def once() -> None:
+            file.seek(0)
+            # Whatever raises, it is not closed: parts alone are no object.
+            writer = obstore.open_writer(self._store, path, buffer_size=PART_BYTES, max_concurrency=_PARTS_AT_ONCE)
+            while part := file.read(PART_BYTES):
+                self._check_leases(key)
+                writer.write(part)
+            # The last parts, and the request that makes them an object, may take longer than one write.
+            self._check_leases(key, renew=True)
+            writer.close()
+
+        # An upload that was ended and whose answer was lost cannot be ended again: "no such upload".
+        _try(once)
 
     def _delete(self, key: str, paths: Sequence[str]) -> None:
-        with self._writing(key), self._told(key, "cannot be removed"), contextlib.suppress(FileNotFoundError):
-            obstore.delete(self._store, paths)
+        with self._writing(key), self._told(key, "cannot be removed"):
+            self._remove(key, paths)
+
+    def _remove(self, key: str, paths: Sequence[str]) -> None:
+        """Again where the connection broke: obstore does not, because it asks by POST."""
+
+        def once() -> None:
+            self._check_leases(key)
+            with contextlib.suppress(FileNotFoundError):
+                obstore.delete(self._store, paths)
+
+        _try(once)
 
     def _metas(self, prefix: str) -> Iterator[Any]:
         with self._told(prefix, "cannot be listed"):
@@ -296,7 +312,7 @@ class S3Storage:
     def _check_conditions(self) -> None:
         """Whether the service refuses to write over what is there: some answer as if they did, and write."""
         with self._mutex:
-            for left in reversed(range(_PROBES)):
+            for left in reversed(range(_ATTEMPTS)):
                 if self._conditional is None:
                     try:
                         self._conditional = self._probe()
@@ -396,6 +412,14 @@ class _Object(io.RawIOBase):
         self._at = base + offset
         return self._at
 
+    def readall(self) -> bytes:
+        """All that is left in one request: Python's own asks for 8 kB at a time."""
+        data = bytearray(max(0, self._size - self._at))
+        done = 0
+        while read := self.readinto(memoryview(data)[done:]):
+            done += read
+        return bytes(data[:done])
+
     def readinto(self, buffer: Any) -> int:
         length = min(len(buffer), self._size - self._at)
         if length <= 0:
@@ -422,6 +446,18 @@ class _Object(io.RawIOBase):
 
     def _ask(self, options: Any) -> bytes:
         return obstore.get(self._storage._store, _path(self._key), options=options).bytes().to_bytes()
+
+
+def _try(once: Callable[[], None]) -> None:
+    """What may be done twice, up to _ATTEMPTS times; refused keys are refused the next time, too."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            once()
+            return
+        except (BaseError, FileNotFoundError) as error:
+            if attempt == _ATTEMPTS or isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+                raise
+            time.sleep(0.2 * 4**attempt * random.random())  # noqa: S311 - jitter, no secret
 
 
 def _path(key: str) -> str:

@@ -150,6 +150,43 @@ def test_a_lock_stands_faults_of_the_network(moto: S3Server, monkeypatch: pytest
     assert faults >= 2
 
 
+@pytest.mark.parametrize("fault", ["done-500", "done-reset", "500", "reset"])
+def test_everything_is_done_though_each_first_request_fails(moto: S3Server, fault: str) -> None:
+    failed = set[tuple[str, str]]()
+
+    def rule(method: str, path: str) -> str:
+        first = (method, path) not in failed
+        failed.add((method, path))
+        return fault if first else ""
+
+    with serve_faults(moto.endpoint, rule) as proxy:
+        storage = S3Server(proxy.endpoint, "conditional", moto.bucket).storage()
+        storage.put("a/k", b"v")
+        storage.put("a/long", bytes(s3.PART_BYTES + 1))
+        storage.move("a/k", "b/k")
+        assert storage.get("b/k") == b"v"
+        assert storage.list("a") == ["a/long"]
+        with storage.open_read("a/long") as file:
+            assert file.read() == bytes(s3.PART_BYTES + 1)
+        storage.delete("b/k")
+        assert not storage.exists("b/k")
+        storage.delete_folder("a")
+        assert storage.entries("a") == []
+
+
+def test_a_file_is_read_whole_in_one_request(moto: S3Server) -> None:
+    with serve_faults(moto.endpoint, lambda *_: "") as proxy:
+        storage = S3Server(proxy.endpoint, "conditional", moto.bucket).storage()
+        data = bytes(range(256)) * 10_000
+        storage.put("k", data)
+        proxy.done.clear()
+        with storage.open_read("k") as file:
+            assert file.read(3) == data[:3]
+            assert file.read() == data[3:]
+            assert file.read() == b""
+    assert [method for method, _, _ in proxy.done] == ["HEAD", "GET", "GET"]
+
+
 def test_a_service_that_ignores_the_condition_of_a_replacement_is_found_out(moto: S3Server) -> None:
     with serve_faults(moto.endpoint, lambda *_: "unconditional") as proxy:
         storage = S3Server(proxy.endpoint, "conditional", moto.bucket).storage()
