@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import os
 import queue
 import socket
 import threading
@@ -30,6 +31,7 @@ from s2chips_core.fetch import Fetcher, FetchStats
 from s2chips_core.scenes.archives import open_fetcher
 from s2chips_core.scenes.radiometry import decide_boa_offset
 from s2chips_core.scenes.scene import Scene
+from s2chips_core.signing import missing_keys
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -116,13 +118,18 @@ def run_task(settings_json: str, scene_json: str, requests: Sequence[CutRequest]
     if own != expected_version:
         problem = f"the worker on {socket.gethostname()} has s2chips {own}, the run has {expected_version}"
         return TaskResult(results=[], files=[], stats=nothing, problem=problem)
+    scene = Scene.from_json(scene_json)
+    missing = missing_keys(os.environ) if scene.provider == "cdse" else []
+    if missing:  # else each ship would be a read_error that does not say where the keys are missing
+        problem = (
+            f"the worker on {socket.gethostname()} has no {' and '.join(missing)} in its environment: cdse needs S3 keys"
+        )
+        return TaskResult(results=[], files=[], stats=nothing, problem=problem)
     settings, fetcher = _door(settings_json)
     files: dict[str, str] = {}
     before = fetcher.stats()
     try:
-        cut = cut_scenes(
-            [(Scene.from_json(scene_json), requests)], settings=settings, fetcher=fetcher, opened=files.__setitem__
-        )
+        cut = cut_scenes([(scene, requests)], settings=settings, fetcher=fetcher, opened=files.__setitem__)
         results = list(cut)
     except Exception as error:  # noqa: BLE001 - errors of ours cannot be sent, and nothing may be lost on the way
         return TaskResult(results=[], files=[], stats=nothing, problem=f"the worker on {socket.gethostname()}: {error}")

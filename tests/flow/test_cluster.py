@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,15 @@ def test_a_worker_of_another_version_reads_nothing() -> None:
     assert "the run has 0.0.1" in result.problem
     assert socket.gethostname() in result.problem
     assert result.results == []
+
+
+def test_a_worker_without_the_keys_of_cdse_says_which_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CDSE_ACCESS_KEY_ID", "CDSE_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    scene = dataclasses.replace(scene_of(), provider="cdse")
+    result = run_task(make_settings().model_dump_json(), scene.to_json(), requests_of(2), version("s2chips"))
+    assert result.problem is not None
+    assert f"the worker on {socket.gethostname()} has no CDSE_ACCESS_KEY_ID and CDSE_SECRET_ACCESS_KEY" in result.problem
 
 
 def requests_of(count: int) -> list[CutRequest]:
