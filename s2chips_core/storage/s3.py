@@ -30,7 +30,7 @@ from obstore.exceptions import (
 from obstore.store import S3Store
 
 from s2chips_core.errors import LockedError, StorageError
-from s2chips_core.storage.base import Entry, key_parts
+from s2chips_core.storage.base import LOCKS, Entry, key_parts
 from s2chips_core.storage.lease import Lease, hold
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,8 @@ _READ_BYTES = 1 << 20
 _DELETE_MOST = 1000
 _NO_RANGES = "non-partial response"
 """What object_store says of a service that answers a range with the whole object."""
+_CLOCK = f"{LOCKS}/.clock"
+"""What is put to learn the service's time: everybody's, and only ever replaced."""
 _STATUS = re.compile(r"status code: [0-9]{3}( [A-Z][A-Za-z ]+)?")
 """Up to here obstore's sentence is its own; behind it the service's answer, which may repeat the keys it was asked with."""
 
@@ -312,6 +314,16 @@ class _LockObject:
                 return str(obstore.put(self._storage._store, self._key, data, mode=mode)["e_tag"])
             except (AlreadyExistsError, PreconditionError, FileNotFoundError):
                 return None
+
+    def unchanged_s(self) -> float:
+        """By the service's clock: how much earlier than an object that is written now."""
+        with self._storage._told(self._key, "cannot be read"):
+            obstore.put(self._storage._store, _CLOCK, b"")
+            now = obstore.head(self._storage._store, _CLOCK)["last_modified"]
+            try:
+                return (now - obstore.head(self._storage._store, self._key)["last_modified"]).total_seconds()
+            except FileNotFoundError:
+                return 0.0
 
 
 class _Object(io.RawIOBase):

@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -35,6 +34,7 @@ from s2chips_core.storage import LocalStorage
 from tests.chips.range_server import serving
 from tests.chips.rasters import ULX_M, ULY_M
 from tests.chips.scenes import make_files, make_pixels, make_scene, make_settings, request_at
+from tests.datasets import Datasets, Door, copy, everything
 from tests.index.breaking import Breaking, Killed
 from tests.index.chips import (
     DAY,
@@ -60,12 +60,12 @@ def run(storage: Any, cutter: Any, *, source: str = layout.CAPTURE, settings: Se
 
 
 def files(storage: LocalStorage) -> dict[str, bytes]:
-    found = {path.relative_to(storage.root): path for path in sorted(storage.root.rglob("*")) if path.is_file()}
-    return {key.as_posix(): path.read_bytes() for key, path in found.items() if key.parts[0] != ".locks"}
+    return everything(storage)
 
 
-def times(storage: LocalStorage) -> dict[str, int]:
-    return {key: Path(storage.url(key)).stat().st_mtime_ns for key in files(storage)}
+def versions(storage: LocalStorage) -> dict[str, str]:
+    folders = {key.split("/")[0] for key in files(storage)}
+    return {key: version for folder in folders for key, version in storage.versions(folder).items()}
 
 
 def chips_on_disk(storage: LocalStorage) -> list[str]:
@@ -134,13 +134,13 @@ def test_a_second_run_reads_nothing_and_changes_nothing(storage: LocalStorage) -
         244_660_003: RefusalReason.GATE_CLOUD,
     }
     first = run(storage, Cutter(refusals))
-    before = files(storage), times(storage)
+    before = files(storage), versions(storage)
 
     again = Cutter(refusals)
     second = run(storage, again, clock=lambda: NOW + timedelta(days=1))
 
     assert again.asked == []
-    assert (files(storage), times(storage)) == before
+    assert (files(storage), versions(storage)) == before
     pd.testing.assert_frame_equal(second.outcomes, first.outcomes)
     assert (second.chips_cut, second.chips_kept, second.chips_per_second) == (0, 2, 0.0)
 
@@ -279,9 +279,9 @@ def test_ais_that_comes_later_reaches_the_labels_without_reading(storage: LocalS
         assert (row["labels"][0]["lat"], row["labels"][0]["lon"]) == (row["lat"], row["lon"])
         assert (int(row["labels"][0]["col"]), int(row["labels"][0]["row"])) == (16, 16)
     # And again: nothing changes any more.
-    settled = files(storage), times(storage)
+    settled = files(storage), versions(storage)
     run(storage, _unwanted)
-    assert (files(storage), times(storage)) == settled
+    assert (files(storage), versions(storage)) == settled
 
 
 def test_a_chip_that_another_source_made_has_the_labels_of_its_own_source(storage: LocalStorage) -> None:
@@ -447,19 +447,17 @@ def first_day(storage: LocalStorage) -> None:
 
 
 @pytest.mark.parametrize("dead", [False, True], ids=["one call fails", "killed"])
-def test_a_run_that_breaks_anywhere_and_is_run_again(tmp_path: Path, dead: bool) -> None:
-    start = LocalStorage(tmp_path / "start")
+def test_a_run_that_breaks_anywhere_and_is_run_again(datasets: Datasets, tmp_path: Path, dead: bool) -> None:
+    start = datasets.at(tmp_path / "start")
     first_day(start)
-    undisturbed = LocalStorage(tmp_path / "undisturbed")
-    shutil.copytree(start.root, undisturbed.root)
+    undisturbed = copy(start, datasets.at(tmp_path / "undisturbed"))
     run(undisturbed, Cutter())
     expected = files(undisturbed)
 
     for at in itertools.count(1):
-        storage = LocalStorage(tmp_path / str(at))
-        shutil.copytree(start.root, storage.root)
+        storage = copy(start, datasets.at(tmp_path / str(at)))
         with contextlib.suppress(Killed, StorageError):
-            run(Breaking(storage.root, at, dead=dead), Cutter())
+            run(Breaking(storage, at, dead=dead), Cutter())
             break
         _assert_no_half_chip(storage)
         run(storage, Cutter())
@@ -553,7 +551,7 @@ def test_progress_says_how_fast_and_how_long() -> None:
 AROUND = [DAY - timedelta(days=5), DAY + timedelta(days=5)]
 
 
-class _Reader(LocalStorage):
+class _Reader(Door):
     """Somebody looks at the index whenever a file is about to go."""
 
     def delete(self, key: str) -> None:
@@ -570,7 +568,7 @@ def test_a_chip_that_is_dropped_leaves_the_index_first(storage: LocalStorage) ->
     assert before == {key for key in storage.list("chips") if key.endswith(".tif")}
     assert len(before) == 3
     write_matches(storage, [match_of(0)])
-    run(_Reader(storage.root), Cutter())
+    run(_Reader(storage), Cutter())
     after = paths_in_index(storage, AROUND)
     assert after == {key for key in storage.list("chips") if key.endswith(".tif")}
     assert len(after) == 1
