@@ -28,7 +28,7 @@ from s2chips_core.ais.snapshots import METADATA_KEY, read_snapshots
 from s2chips_core.ais.windows import CaptureGroup, Window
 from s2chips_core.errors import AisKeyError, CaptureError, StorageError
 from s2chips_core.sandbox.ais_server import TEST_KEY, AisServed, serve_ais
-from s2chips_core.storage import LocalStorage
+from s2chips_core.storage import LocalStorage, lease
 from tests.ais.capture_rig import EAGER, TILE, ais_of, capture, fleet, meeting_folder, now, report, wait_for, window
 from tests.datasets import Datasets, Door, copy, everything, locks_of, place_of
 
@@ -425,6 +425,23 @@ def test_a_killed_capture_loses_what_was_not_flushed_and_no_more(
     before = {key: storage.get(key) for key in storage.list("ais")}
     assert recover_journals(storage) == []
     assert {key: storage.get(key) for key in storage.list("ais")} == before
+
+
+@pytest.mark.on_bucket("moto")
+def test_the_next_one_finishes_what_a_killed_capture_has_heard(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a bucket as soon as the lock of the dead has run out: nobody waits for it, but looks again later."""
+    monkeypatch.setattr(lease, "LEASE_S", 5.0)
+    with serve_ais(limits=EAGER) as served:
+        over, safe, _ = _kill(served, storage)
+    recovered: list[Captured] = []
+    wait_for(lambda: recovered.extend(recover_journals(storage)) or recovered, 40.0)
+    assert [one.record.ended for one in recovered] == ["recovered"]
+    assert safe <= set(read_snapshots(storage, over.day)["mmsi"])
+    assert read_records(storage, over.day) == [recovered[0].record]
+    assert storage.list(layout.capture_journals()) == []
+    assert [name for name in locks_of(storage) if name.startswith("capture-")] == []
 
 
 def test_a_recovery_that_is_killed_is_done_again(

@@ -1,6 +1,7 @@
 """A storage that breaks at any of its calls, for tests of what is left then."""
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Iterator
 from typing import IO
@@ -9,6 +10,12 @@ from s2chips_core.errors import StorageError
 from s2chips_core.storage import Storage
 from s2chips_core.storage.s3 import S3Storage
 from tests.datasets import Door
+from tests.reliability import often
+
+
+def calls_to_break(storage: Storage) -> Iterator[int]:
+    """Each call in turn; in a bucket, of which a copy takes long, every seventh, and each with S2CHIPS_RELIABILITY."""
+    return itertools.count(1, often(7, 1) if isinstance(storage, S3Storage) else 1)
 
 
 class Killed(BaseException):

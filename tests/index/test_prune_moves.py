@@ -1,7 +1,6 @@
 """Moves that break anywhere, and what the next prune, restore or run of the day makes of them."""
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,7 +13,7 @@ from s2chips_core.index.prune_restore import restore_trash
 from s2chips_core.index.prune_trash import TrashNote
 from s2chips_core.storage import LocalStorage
 from tests.datasets import Datasets
-from tests.index.breaking import Breaking, Killed
+from tests.index.breaking import Breaking, Killed, calls_to_break
 from tests.index.chips import DAY, Cutter
 from tests.index.conftest import Copies
 from tests.index.recorded_ais import FILE, NEXT_DAY, PRUNED_AT, TRASH, chip, files, make_dataset, prune
@@ -65,7 +64,7 @@ def assert_nothing_lost(storage: LocalStorage, before: Files) -> None:
 def broken(start: LocalStorage, do: Do, copies: Copies, *, dead: bool = True) -> Iterator[LocalStorage]:
     """Copies of a dataset in which `do` broke at its first, second, third … call that writes."""
     before = files(start)
-    for at in itertools.count(1):
+    for at in calls_to_break(start):
         storage = copies(start)
         try:
             do(Breaking(storage, at, dead=dead, writes_only=True))

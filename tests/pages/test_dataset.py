@@ -60,14 +60,15 @@ def test_a_page_that_cannot_be_put_leaves_the_one_before(storage: LocalStorage, 
     write(storage)
     before = {key: storage.get(key) for key in storage.list("reports")}
     write_dataset(storage, make_dataset(41, days=30, seed=6))
-    put = LocalStorage.put
+    kind = type(storage)
+    put = kind.put
 
     def full(self: LocalStorage, key: str, data: bytes) -> None:
         if key == layout.dataset_page():
             raise StorageError(key, "the disk is full")
         put(self, key, data)
 
-    monkeypatch.setattr(LocalStorage, "put", full)
+    monkeypatch.setattr(kind, "put", full)
     with pytest.raises(StorageError, match="disk is full"):
         write(storage)
     assert before.items() <= {key: storage.get(key) for key in storage.list("reports")}.items()
