@@ -251,6 +251,7 @@ def test_a_header_alone_is_read(storage: LocalStorage, header: dict[str, Any]) -
     assert read_header(storage, CAPTURE) == header == read_journal(storage, CAPTURE).header
 
 
+@pytest.mark.on_bucket("moto")
 def test_a_kill_minus_nine_of_a_real_process_keeps_every_flush(storage: LocalStorage) -> None:
     script = f"""
 import itertools, sys

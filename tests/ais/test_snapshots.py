@@ -32,6 +32,7 @@ def _sorted(fixes: pd.DataFrame) -> pd.DataFrame:
     return fixes.sort_values(["tile_id", "mmsi", "time", "lat"], ignore_index=True)
 
 
+@pytest.mark.on_bucket("rclone")
 def test_each_tile_has_a_parquet_and_an_excel_file_and_reads_back(storage: LocalStorage) -> None:
     fixes = tables.concat([_fixes(), _fixes("30SUF")], FIX_SCHEMA)
     keys = write_snapshots(storage, DAY, fixes, metadata=None)

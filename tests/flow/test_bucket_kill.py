@@ -26,7 +26,7 @@ from tests.flow.test_kill import DAY, NOW, Watcher, check_whole, heard, same, wo
 from tests.reliability import often
 from tests.storage.s3_servers import KEYS, S3Server
 
-KILLS = often(0, 25)
+KILLS = often(0, 6)
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork, and no kill -9, on this system"),

@@ -85,6 +85,7 @@ def cutter() -> Cutter:
     return Cutter()
 
 
+@pytest.mark.on_bucket("rclone")
 def test_every_target_has_an_outcome_and_every_chip_its_artefacts(storage: LocalStorage) -> None:
     matches = [match_of(n) for n in range(4)] + [unmatched_of(4, "no_scene"), unmatched_of(5, "invalid_ais")]
     write_matches(storage, matches)

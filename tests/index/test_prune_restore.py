@@ -23,6 +23,7 @@ def restore(storage: LocalStorage, which: str = "latest") -> RestoreResult:
     return restore_trash(which, storage=storage)
 
 
+@pytest.mark.on_bucket("moto")
 @pytest.mark.parametrize("which", ["latest", TRASH])
 def test_everything_is_back_bit_for_bit(dataset: LocalStorage, which: str) -> None:
     before = files(dataset)

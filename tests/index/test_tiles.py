@@ -304,6 +304,7 @@ CHANGES: list[tuple[str, Callable[[LocalStorage], None], set[int]]] = [
 ]
 
 
+@pytest.mark.on_bucket("rclone")
 @pytest.mark.parametrize(("change", "touched"), [case[1:] for case in CHANGES], ids=[case[0] for case in CHANGES])
 def test_only_what_has_changed_is_read_and_encoded(
     week: Counting, change: Callable[[LocalStorage], None], touched: set[int]

@@ -55,6 +55,7 @@ def test_what_is_unchanged_is_left_and_what_is_old_is_cleared_away(storage: Loca
     assert storage.exists(layout.report(date(2024, 11, 3)))
 
 
+@pytest.mark.on_bucket("rclone")
 def test_a_page_that_cannot_be_put_leaves_the_one_before(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     write_dataset(storage, make_dataset(40, days=30))
     write(storage)
