@@ -30,6 +30,8 @@ LEASE_S = 60.0
 SURE_S = 30.0
 """So long after its last renewal a holder may write, seconds."""
 RENEW_S = 10.0
+_WHOLE_S = 1.0
+"""Times of objects are whole seconds at many services."""
 _POLL_FIRST_S, _POLL_MOST_S = 0.1, 2.0
 
 
@@ -140,7 +142,7 @@ def _wait(
         if found is not None and found[1] != seen_tag:
             seen_tag, seen_since = found[1], now
         free = found is None or _is_free(found[0]) or now - seen_since >= LEASE_S
-        if free or (now >= end and place.unchanged_s() >= LEASE_S):
+        if free or (now >= end and place.unchanged_s() >= LEASE_S + _WHOLE_S):
             tag = place.write(_held(), None if found is None else found[1])
             if tag is not None:
                 if found is not None and not _is_free(found[0]):
