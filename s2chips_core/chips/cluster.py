@@ -107,14 +107,16 @@ def split_groups(groups: Groups) -> Iterator[tuple[Scene, list[CutRequest]]]:
             yield scene, ordered[first : first + step]
 
 
-def run_task(settings_json: str, scene_json: str, requests: Sequence[CutRequest], expected_version: str) -> TaskResult:
-    """One task, on a worker."""
+def run_task(
+    settings_json: str, scene_json: str, requests: Sequence[CutRequest], expected_version: str, run: str
+) -> TaskResult:
+    """One task of a run, on a worker."""
     own = version("s2chips")
     nothing = FetchStats(requests=0, bytes=0, retries=0)
     if own != expected_version:
         problem = f"this worker has s2chips {own}, the run has {expected_version}"
         return TaskResult(results=[], files=[], stats=nothing, problem=problem)
-    settings, fetcher = _door(settings_json)
+    settings, fetcher = _door(settings_json, run)
     files: dict[str, str] = {}
     before = fetcher.stats()
     try:
@@ -127,9 +129,12 @@ def run_task(settings_json: str, scene_json: str, requests: Sequence[CutRequest]
     return TaskResult(results=results, files=list(files.items()), stats=fetcher.stats() - before, problem=None)
 
 
-@functools.lru_cache(maxsize=1)
-def _door(settings_json: str) -> tuple[Settings, Fetcher]:
-    """Kept from task to task, with its connections and what it has learned of the hosts."""
+@functools.lru_cache(maxsize=2)
+def _door(settings_json: str, run: str) -> tuple[Settings, Fetcher]:
+    """Kept from task to task of a run, with its connections and what it has learned of the hosts.
+
+    Of one run and no longer: a host that did not answer is given up for that run, and the next one asks it again.
+    """
     settings = Settings.model_validate_json(settings_json)
     return settings, open_fetcher(settings.stac, connections=settings.compute.workers)
 
@@ -139,6 +144,7 @@ class _Work:
 
     def __init__(self, address: str, settings: Settings, stop: threading.Event | None) -> None:
         self._address, self._settings_json, self._stop = address, settings.model_dump_json(), stop
+        self._run = uuid.uuid4().hex
         self._done: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._running: dict[str, Future] = {}
         self._client = self._connect()
@@ -194,6 +200,7 @@ class _Work:
             scene.to_json(),
             requests,
             version("s2chips"),
+            self._run,
             key=f"cut-{scene.scene_id}-{uuid.uuid4().hex}",
             pure=False,
         )

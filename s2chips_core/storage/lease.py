@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from s2chips_core.errors import LockedError, StorageError
+from s2chips_core.storage.base import lock_key
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ def _wait(
                 return Lease(name, tag, now, clock)
         if now >= end:
             who = "another process" if found is None else holder(found[0])
-            raise LockedError(f".locks/{name}.lock", f"still held by {who} after {timeout_s:g} s")
+            raise LockedError(lock_key(name), f"still held by {who} after {timeout_s:g} s")
         sleep(poll_s * (0.5 + 0.5 * random()))
         poll_s = min(poll_s * 1.5, _POLL_MOST_S)
 

@@ -30,7 +30,7 @@ from obstore.exceptions import (
 from obstore.store import S3Store
 
 from s2chips_core.errors import LockedError, StorageError
-from s2chips_core.storage.base import LOCKS, Entry, key_parts
+from s2chips_core.storage.base import LOCKS, Entry, key_parts, lock_key
 from s2chips_core.storage.lease import Lease, hold
 
 log = logging.getLogger(__name__)
@@ -193,14 +193,14 @@ class S3Storage:
         with self._mutex:
             turn = self._turns.setdefault(name, threading.Lock())
         if not turn.acquire(timeout=timeout_s):
-            raise LockedError(f".locks/{name}.lock", f"still held by another thread after {timeout_s:g} s")
+            raise LockedError(lock_key(name), f"still held by another thread after {timeout_s:g} s")
         try:
             if self._locks == "this_machine":
                 with self._machine_lock(name, timeout_s):
                     yield
                 return
             self._check_conditions()
-            with hold(_LockObject(self, f".locks/{name}.lock"), name, timeout_s) as lease:
+            with hold(_LockObject(self, lock_key(name)), name, timeout_s) as lease:
                 with self._mutex:
                     self._leases.append(lease)
                 try:
@@ -215,7 +215,7 @@ class S3Storage:
         """Remove the lock's object."""
         if self._locks == "conditional":
             with contextlib.suppress(BaseError, FileNotFoundError):  # where it cannot be removed it does no harm
-                obstore.delete(self._store, f".locks/{name}.lock")
+                obstore.delete(self._store, lock_key(name))
         else:
             with contextlib.suppress(OSError):
                 self._machine_file(name).unlink(missing_ok=True)
@@ -254,7 +254,7 @@ class S3Storage:
         """Whether the service refuses to create what is there: some answer as if they did, and write."""
         with self._mutex:
             if self._conditional is None:
-                key = f".locks/.probe-{uuid.uuid4().hex}"
+                key = lock_key(f"probe-{uuid.uuid4().hex}")  # what a kill leaves of it gets old as locks do
                 with self._told(key, "cannot be written"):
                     obstore.put(self._store, key, b"1", mode="create")
                     try:
@@ -265,7 +265,7 @@ class S3Storage:
                     obstore.delete(self._store, key)
             if not self._conditional:
                 raise StorageError(
-                    ".locks",
+                    LOCKS,
                     f"the service of s3://{self._bucket} ignores If-None-Match, so that it cannot keep two writers apart; "
                     "expected one that keeps to it, or storage.s3_locks: this_machine and all runs on one machine",
                 )
@@ -278,9 +278,9 @@ class S3Storage:
             held = FileLock(path, timeout=timeout_s)
             held.acquire()
         except Timeout as error:
-            raise LockedError(f".locks/{name}.lock", f"still held by another process after {timeout_s:g} s") from error
+            raise LockedError(lock_key(name), f"still held by another process after {timeout_s:g} s") from error
         except OSError as error:
-            raise StorageError(f".locks/{name}.lock", f"cannot be locked at {path}: {error.strerror}") from error
+            raise StorageError(lock_key(name), f"cannot be locked at {path}: {error.strerror}") from error
         try:
             yield
         finally:

@@ -93,10 +93,18 @@ def test_no_cluster_is_an_error_in_time(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_worker_of_another_version_reads_nothing() -> None:
-    result = run_task(make_settings().model_dump_json(), scene_of().to_json(), [], "0.0.1")
+    result = run_task(make_settings().model_dump_json(), scene_of().to_json(), [], "0.0.1", "a run")
     assert result.problem is not None
     assert "the run has 0.0.1" in result.problem
     assert result.results == []
+
+
+def test_what_a_worker_learned_of_hosts_ends_with_the_run() -> None:
+    """A host that is given up is so for one run: workers live longer."""
+    settings = make_settings().model_dump_json()
+    fetchers = [cluster._door(settings, run)[1] for run in ("one", "one", "another")]
+    assert fetchers[0] is fetchers[1]
+    assert fetchers[0] is not fetchers[2]
 
 
 def requests_of(count: int) -> list[CutRequest]:

@@ -10,8 +10,10 @@ import pytest
 from s2chips_core import layout
 from s2chips_core.ais.journal import JournalWriter, journals
 from s2chips_core.config import Settings
+from s2chips_core.errors import StorageError
+from s2chips_core.index import housekeeping
 from s2chips_core.index.housekeeping import AIS, JOURNAL, LOCK, PAGES, TRASH, needed_days, tidy
-from s2chips_core.index.prune_trash import TrashNote, put_note
+from s2chips_core.index.prune_trash import TrashNote, list_trashes, put_note
 from s2chips_core.storage import LOCKS, Entry, Storage
 from tests.datasets import Door, again, everything, locks_of
 from tests.index.chips import SETTINGS
@@ -36,6 +38,13 @@ def settings(**retention: Any) -> Settings:
 
 def names(tidied: Any, kind: str) -> list[str]:
     return [one.name for one in tidied.old if one.kind == kind]
+
+
+def assert_nothing_is_old(retentions: Settings, storage: Storage) -> None:
+    """Neither told beforehand, nor tried and left."""
+    for dry_run in (True, False):
+        tidied = tidy(retentions, storage, NOW, dry_run=dry_run)
+        assert (tidied.old, tidied.left) == ((), {})
 
 
 def ais(storage: Storage, day: date, *, chipped: bool = True, source: str = layout.CAPTURE) -> list[str]:
@@ -119,14 +128,14 @@ def test_the_day_of_the_limit_stays(storage: Aged, days_ago: int, goes: bool) ->
 def test_ais_that_was_never_chipped_stays(storage: Aged) -> None:
     ais(storage, OLD)
     ais(storage, OLD, source=FILE, chipped=False)
-    assert tidy(settings(ais_days=30), storage, NOW, dry_run=False).old == ()
+    assert_nothing_is_old(settings(ais_days=30), storage)
 
 
 def test_days_that_runs_try_again_stay(storage: Aged) -> None:
     """Until scheduling.give_up_days a ship may still get its scene."""
     day = (NOW - timedelta(days=10)).date()
     ais(storage, day)
-    assert tidy(settings(ais_days=1), storage, NOW, dry_run=False).old == ()
+    assert_nothing_is_old(settings(ais_days=1), storage)
     sooner = settings(ais_days=1).override({"scheduling": {"give_up_days": 5}})
     assert names(tidy(sooner, storage, NOW, dry_run=False), AIS) == [f"{day}"]
 
@@ -136,19 +145,19 @@ def test_ais_around_the_scene_of_a_chip_stays(storage: Aged, shift_days: int) ->
     ais(storage, OLD)
     scene_day = OLD + timedelta(days=shift_days)
     storage.put(layout.index_part(scene_day, scene_day, FILE), b"1")
-    assert tidy(settings(ais_days=30), storage, NOW, dry_run=False).old == ()
+    assert_nothing_is_old(settings(ais_days=30), storage)
 
 
 def test_ais_that_a_chip_was_cut_from_stays_however_far_its_scene_is(storage: Aged) -> None:
     ais(storage, OLD)
     storage.put(layout.index_part(OLD + timedelta(days=9), OLD, layout.CAPTURE), b"1")
-    assert tidy(settings(ais_days=30), storage, NOW, dry_run=False).old == ()
+    assert_nothing_is_old(settings(ais_days=30), storage)
 
 
 def test_ais_of_a_chip_in_the_trash_stays_until_the_trash_goes(storage: Aged) -> None:
     ais(storage, OLD)
     trash(storage, NOW - timedelta(days=35), layout.index_part(OLD, OLD, layout.CAPTURE))
-    assert tidy(settings(ais_days=30), storage, NOW, dry_run=False).old == ()
+    assert_nothing_is_old(settings(ais_days=30), storage)
     assert names(tidy(settings(ais_days=30, trash_days=30), storage, NOW, dry_run=False), TRASH) != []
     assert names(tidy(settings(ais_days=30), storage, NOW, dry_run=False), AIS) == [f"{OLD}"]
 
@@ -159,10 +168,11 @@ def test_tolerances_of_days_reach_further() -> None:
     assert len(needed_days([part], 3)) == 7
 
 
-def test_a_day_whose_run_is_at_work_is_left_and_named(storage: Aged) -> None:
-    keys = ais(storage, OLD)
+@pytest.mark.parametrize("at_work", [layout.CAPTURE, FILE])
+def test_a_day_whose_run_is_at_work_is_left_whole_and_named(storage: Aged, at_work: str) -> None:
+    keys = ais(storage, OLD) + ais(storage, OLD, source=FILE)
     other = again(storage)
-    with other.lock(layout.source_lock(OLD, layout.CAPTURE)):
+    with other.lock(layout.source_lock(OLD, at_work)):
         tidied = tidy(settings(ais_days=30), storage, NOW, dry_run=False)
     assert tidied.old == ()
     assert "still held" in tidied.left[f"{AIS} {OLD}"]
@@ -170,8 +180,6 @@ def test_a_day_whose_run_is_at_work_is_left_and_named(storage: Aged) -> None:
 
 
 def test_a_chip_that_comes_between_listing_and_removal_is_seen(storage: Aged, monkeypatch: pytest.MonkeyPatch) -> None:
-    from s2chips_core.index import housekeeping
-
     keys, remove = ais(storage, OLD), housekeeping.remove
 
     def meanwhile(*args: Any) -> dict[str, str]:
@@ -197,10 +205,45 @@ def test_an_old_trash_goes_as_a_whole(storage: Aged) -> None:
     assert len(storage.list(layout.trash(young))) == 2
 
 
+def test_the_removal_of_a_trash_that_breaks_leaves_none_to_restore_and_is_finished_by_default(
+    storage: Aged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = "chips/train/1/20250101/a.tif"
+    old = trash(storage, NOW - timedelta(days=31), lost)
+
+    def fail(prefix: str) -> None:
+        raise StorageError(prefix, "the disk is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(storage, "delete_folder", fail)
+        tidied = tidy(settings(trash_days=30), storage, NOW, dry_run=False)
+    assert "the disk is gone" in tidied.left[f"{TRASH} {old}"]
+    assert list_trashes(storage) == []
+    assert_nothing_is_old(settings(), storage)
+    age(storage, layout.in_trash(old, lost), 1.1)
+    assert names(tidy(settings(), storage, NOW, dry_run=False), TRASH) == [old]
+    assert storage.list(layout.trash_folder()) == []
+
+
 def test_a_trash_whose_chips_are_on_their_way_stays(storage: Aged) -> None:
     old = trash(storage, NOW - timedelta(days=31), "chips/train/1/20250101/a.tif")
     storage.put(layout.move_journal(old), b"{}")
-    assert tidy(settings(trash_days=30), storage, NOW, dry_run=False).old == ()
+    assert_nothing_is_old(settings(trash_days=30), storage)
+
+
+def test_a_restore_that_was_broken_off_between_listing_and_removal_is_seen(
+    storage: Aged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, remove = trash(storage, NOW - timedelta(days=31), "chips/train/1/20250101/a.tif"), housekeeping.remove
+
+    def meanwhile(*args: Any) -> dict[str, str]:
+        storage.put(layout.move_journal(old), b"{}")
+        return remove(*args)
+
+    monkeypatch.setattr(housekeeping, "remove", meanwhile)
+    tidied = tidy(settings(trash_days=30), storage, NOW, dry_run=False)
+    assert "on their way out of it" in tidied.left[f"{TRASH} {old}"]
+    assert len(storage.list(layout.trash(old))) == 2
 
 
 def test_a_trash_stays_while_prune_is_at_work(storage: Aged) -> None:
@@ -224,7 +267,7 @@ def test_journals_of_dead_captures_go_by_their_age_and_those_that_are_held_stay(
         journal(storage, capture_id, days)
     with again(storage).lock("capture-held"):
         tidied = tidy(settings(journal_days=30), storage, NOW, dry_run=False)
-    assert names(tidied, JOURNAL) == ["dead-old"]
+    assert (names(tidied, JOURNAL), tidied.left) == (["dead-old"], {})
     assert journals(storage) == ["dead-young", "held"]
 
 
