@@ -2,7 +2,8 @@
 
 Here: the law. Not here: the place (`s3`). The lock is a small object that is always replaced on the condition that it is
 still the one that was seen, so that of two who want it one succeeds. Whoever holds it renews it every RENEW_S; who waits
-takes it over when it has not changed for LEASE_S, by its own watch: clocks of different machines are never compared. A
+takes it over when it has not changed for LEASE_S, by its own watch: clocks of different machines are never compared. Who
+does not wait so long asks how old it is by the clock of the place, or a dead holder would be in the way for ever. A
 holder that could not renew it for SURE_S, because it was frozen or cut off, must write no more: half of LEASE_S before
 anybody else may. The answer to a write may be lost although it was done; the next one then fails because of our own. So
 whoever is refused looks at what is there: each write says something that was never said before.
@@ -35,6 +36,8 @@ RENEW_S = 10.0
 AGAIN_S = 2.0
 """After a renewal that did not go through, seconds."""
 _ATTEMPTS = 3
+_WHOLE_S = 1.0
+"""Times of objects are whole seconds at many services."""
 _POLL_FIRST_S, _POLL_MOST_S = 0.1, 2.0
 
 
@@ -46,6 +49,9 @@ class Place(Protocol):
 
     def write(self, data: bytes, seen: str | None) -> str | None:
         """Put `data` where the tag is still `seen` (None: where nothing is); its new tag, or none: somebody was quicker."""
+
+    def unchanged_s(self) -> float:
+        """How long it has been as it is, by the place's own clock, seconds; 0 when nothing is there."""
 
 
 def watch() -> float:
@@ -186,13 +192,14 @@ def _wait(
         now = clock()
         if found is not None and found[1] != seen_tag:
             seen_tag, seen_since = found[1], now
-        if found is None or _is_free(found[0]) or now - seen_since >= LEASE_S:
+        free = found is None or _is_free(found[0]) or now - seen_since >= LEASE_S
+        if free or (now >= end and place.unchanged_s() >= LEASE_S + _WHOLE_S):
             tag = _take(place, None if found is None else found[1])
             if tag is not None:
                 if found is not None and not _is_free(found[0]):
                     log.warning("the lock %s was not renewed for %g s by %s: taken over", name, LEASE_S, holder(found[0]))
                 return Lease(name, tag, now, clock)
-        if clock() >= end:
+        if now >= end:
             who = "another process" if found is None else holder(found[0])
             raise LockedError(lock_key(name), f"still held by {who} after {timeout_s:g} s")
         sleep(poll_s * (0.5 + 0.5 * random()))

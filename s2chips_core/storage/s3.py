@@ -59,6 +59,8 @@ PART_BYTES, _PARTS_AT_ONCE = 5 << 20, 2
 _DELETE_MOST = 1000
 _NO_RANGES = "non-partial response"
 """What object_store says of a service that answers a range with the whole object."""
+_CLOCK = f"{LOCKS}/.clock"
+"""What is put to learn the service's time: everybody's, and only ever replaced."""
 _STATUS = re.compile(r"status code: [0-9]{3}( [A-Z][A-Za-z ]+)?")
 """Up to here obstore's sentence is its own; behind it the service's answer, which may repeat the keys it was asked with."""
 
@@ -385,6 +387,17 @@ class _LockObject:
                 return str(obstore.put(self._storage._lock_store, self.key, data, mode=mode)["e_tag"])
             except (AlreadyExistsError, PreconditionError, FileNotFoundError):
                 return None
+
+    def unchanged_s(self) -> float:
+        """By the service's clock: how much earlier than an object that is written now."""
+        store = self._storage._lock_store
+        with self._storage._told(self.key, "cannot be read"):
+            obstore.put(store, _CLOCK, b"")
+            now = obstore.head(store, _CLOCK)["last_modified"]
+            try:
+                return (now - obstore.head(store, self.key)["last_modified"]).total_seconds()
+            except FileNotFoundError:
+                return 0.0
 
 
 class _Object(io.RawIOBase):

@@ -55,6 +55,7 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait(10)
 
 
+@pytest.mark.usefixtures("datasets")
 def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
     demo_archive: Served, make_runs: MakeRuns, workers: Cluster, day_here: dict[str, bytes]
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
     assert files_of(runs.storage) == day_here
 
 
+@pytest.mark.usefixtures("datasets")
 def test_a_scheduler_that_is_lost_fails_the_run_and_the_next_one_ends_it(
     demo_archive: Served, make_runs: MakeRuns, workers: Cluster, day_here: dict[str, bytes]
 ) -> None:

@@ -3,7 +3,6 @@
 import io
 import json
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -41,8 +40,8 @@ from tests.index.recorded_ais import (
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> LocalStorage:
-    return make_dataset(tmp_path / "dataset")
+def dataset(storage: LocalStorage) -> LocalStorage:
+    return make_dataset(storage)
 
 
 def outcomes(storage: LocalStorage, source: str = layout.CAPTURE) -> dict[int, tuple[str, str]]:

@@ -27,13 +27,14 @@ class Clock:
 class Place:
     """An object in memory that keeps to conditions."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.data: bytes | None = None
         self.tag = 0
         self.broken = False
         self.lost_answers = 0
         self.refused_answers = 0
         """As `lost_answers`, but for a client that asks again by itself and is refused by what it wrote."""
+        self.clock, self.written_s = clock, clock.now
         self._lock = threading.Lock()
 
     def read(self) -> tuple[bytes, str] | None:
@@ -45,7 +46,7 @@ class Place:
         with self._lock:
             if seen != (None if self.data is None else str(self.tag)):
                 return None
-            self.data, self.tag = data, self.tag + 1
+            self.data, self.tag, self.written_s = data, self.tag + 1, self.clock.now
             if self.lost_answers:
                 self.lost_answers -= 1
                 raise StorageError(".locks/x.lock", "cannot be written: error sending request")
@@ -54,6 +55,9 @@ class Place:
                 return None
             return str(self.tag)
 
+    def unchanged_s(self) -> float:
+        return self.clock.now - self.written_s
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -61,8 +65,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def place() -> Place:
-    return Place()
+def place(clock: Clock) -> Place:
+    return Place(clock)
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +101,28 @@ def test_a_dead_holder_is_waited_out_and_no_longer(place: Place, clock: Clock) -
     # The one who gave up does not count: the second one has watched for the whole time itself.
     assert LEASE_S <= clock.now - began - (LEASE_S - 5) <= LEASE_S + 10
     assert second.sure
+
+
+def test_who_does_not_wait_gets_what_a_dead_holder_had(place: Place, clock: Clock) -> None:
+    """Else a lock that is only ever looked at would be held for ever."""
+    first = take(place, clock)
+    for _ in range(3):
+        clock.now += LEASE_S / 3
+        with pytest.raises(LockedError):
+            take(place, clock, timeout_s=0.0)
+    clock.now += 1
+    assert not first.sure
+    assert take(place, clock, timeout_s=0.0).sure
+
+
+def test_who_does_not_wait_never_gets_what_is_renewed(place: Place, clock: Clock) -> None:
+    first = take(place, clock)
+    for _ in range(40):
+        clock.now += RENEW_S
+        with pytest.raises(LockedError):
+            take(place, clock, timeout_s=0.0)
+        first.renew(place)
+        assert first.sure
 
 
 def test_a_holder_that_renews_is_never_overtaken(place: Place, clock: Clock) -> None:
@@ -141,7 +167,7 @@ def test_a_renewal_counts_from_when_it_was_sent(place: Place, clock: Clock) -> N
             clock.now += SURE_S - 1
             return place.write(data, seen)
 
-    first.renew(Slow())
+    first.renew(Slow(clock))
     clock.now += 2
     assert not first.sure
 
@@ -158,7 +184,7 @@ def test_of_many_who_see_it_free_one_gets_it(clock: Clock, before: str) -> None:
                 all_have_seen.wait(30)
             return found
 
-    place, won = Seen(), list[Lease]()
+    place, won = Seen(clock), list[Lease]()
     if before == "free":
         place.data = b'{"free": true}'
 

@@ -67,6 +67,24 @@ def test_a_lock_whose_holder_was_killed_is_free_after_a_while(
         storage.put("k", b"v")
 
 
+def test_who_looks_now_and_then_gets_the_lock_of_a_killed_holder(
+    held_elsewhere: tuple[S3Storage, "subprocess.Popen[bytes]"],
+) -> None:
+    """Captures that were killed are looked for in that way: each time by another process, which does not wait."""
+    storage, process = held_elsewhere
+    time.sleep(2.5)
+    with pytest.raises(LockedError), storage.lock("x", timeout_s=0.0):
+        pass
+    process.kill()
+    process.wait()
+    began = time.monotonic()
+    while time.monotonic() - began < 20:
+        with contextlib.suppress(LockedError), storage.lock("x", timeout_s=0.0):
+            break
+        time.sleep(0.2)
+    assert 1.0 < time.monotonic() - began < 15.0
+
+
 def test_who_lost_the_lock_writes_nothing(moto: S3Server, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = moto.storage()
     monkeypatch.setattr(lease, "RENEW_S", 600.0)  # as if this process had been frozen
