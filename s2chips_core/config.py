@@ -192,8 +192,8 @@ def _problem(error: yaml.YAMLError | UnicodeDecodeError) -> str:
 
 
 def _without_login(value: object) -> object:
-    """A URL without its name and password."""
-    return re.sub(r"://[^/\s]*@", "://***@", value) if isinstance(value, str) else value
+    """A URL without its name and password; more may go, for a password that is not escaped may have anything in it."""
+    return re.sub(r"://.*@", "://***@", value, flags=re.DOTALL) if isinstance(value, str) else value
 
 
 def _siblings(location: tuple[int | str, ...]) -> str:

@@ -26,8 +26,9 @@ class Address:
 
 
 def without_query(href: str) -> str:
-    """The href as an error or a log may show it: a query can carry a signature."""
-    return re.sub(r"[?#].*", "", href, flags=re.DOTALL)
+    """The href as an error or a log may show it: a query can carry a signature, and what is before a host a password."""
+    shown = re.sub(r"[?#].*", "", href, flags=re.DOTALL)
+    return re.sub(r"//[^/]*@", "//***@", shown)
 
 
 def host_of(href: str) -> str:
@@ -46,7 +47,7 @@ def host_of(href: str) -> str:
     if not url.scheme or not url.host:
         raise ReadError(shown, "is no absolute URL, expected https://host/path")
     if url.auth is not None:
-        raise ReadError(re.sub(r"//[^/]*@", "//", shown), "carries a user name, expected none")
+        raise ReadError(shown, "carries a user name, expected none")
     host = url.host.lower()
     if url.scheme not in ("http", "https"):
         return f"{url.scheme}://{host}"
@@ -102,13 +103,17 @@ def target_of(href: str, allowed_hosts: tuple[str, ...]) -> tuple[Address, bytes
 
 
 def _parse(href: str) -> Url:
-    shown = without_query(href)
     if re.search(r"[\\\s\x00-\x1f\x7f]", href):
-        raise ReadError(shown, "has a blank, backslash or control character, expected a plain URL")
+        raise ReadError(_hidden(href), "has a blank, backslash or control character, expected a plain URL")
     try:
         return parse_url(href)
     except LocationParseError as error:
-        raise ReadError(shown, "is no URL") from error
+        raise ReadError(_hidden(href), "is no URL") from error
+
+
+def _hidden(href: str) -> str:
+    """What is shown of an href in which nobody can tell where a password ends."""
+    return without_query(re.sub(r"//.*@", "//***@", href, flags=re.DOTALL))
 
 
 def _is_loopback(host_port: str) -> bool:

@@ -233,3 +233,23 @@ def test_a_login_in_a_url_is_not_shown() -> None:
     tree = {"satellite_tracking": {"tiles": ["30STF"]}, "storage": {"s3_endpoint": "https://name:never-shown@host:9000"}}
     with pytest.raises(ConfigError, match=r"storage\.s3_endpoint: got 'https://\*\*\*@host:9000'"):
         parse_settings(tree, "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("ais", "url", "wss://user:{}@ais.example/x"),
+        ("ais", "url", "ws://user:{}@ais.example/x"),
+        ("stac", "endpoint", "https://user:{}@stac.example/v1"),
+        ("stac", "s3_endpoint", "https://user:{}@s3.example"),
+        ("storage", "s3_endpoint", "https://user:{}@s3.example"),
+        ("storage", "dataset_root", "s3://user:{}@bucket/x"),
+        ("compute", "dask_scheduler", "tcp://user:{}@dask.example:8786"),
+    ],
+)
+@pytest.mark.parametrize("password", ["SECRET", "p/SECRET", "p?SECRET", "p@SECRET", "p SECRET"])
+def test_a_login_in_a_url_is_refused_and_not_shown(section: str, key: str, value: str, password: str) -> None:
+    tree = {"satellite_tracking": {"tiles": ["30STF"]}, section: {key: value.format(password)}}
+    with pytest.raises(ConfigError, match=f"{section}.{key}") as refused:
+        parse_settings(tree, "c.yaml")
+    assert "SECRET" not in str(refused.value)

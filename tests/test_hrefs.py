@@ -208,3 +208,14 @@ def test_any_href_is_refused_or_asked_of_a_listed_host(href: str) -> None:
         )
         assert head.count(b"\r\n") == 4
         assert head.count(b"\r") == head.count(b"\n") == 4
+
+
+@pytest.mark.parametrize(
+    "password", ["secret", "se/secret", "se?secret", "se#secret", "se@secret", "se\\secret", "se secret"]
+)
+def test_no_error_shows_the_password_of_an_href(password: str) -> None:
+    """The first part of one with a `/`, `?` or `#` in it is a port by the rules of URLs: that is no number, mostly."""
+    for ask in (host_of, lambda href: check_allowed(href, ("a.example",))):
+        with pytest.raises(ReadError) as refused:
+            ask(f"https://user:{password}@a.example/x?secret")
+        assert "secret" not in str(refused.value)

@@ -120,7 +120,7 @@ TARGETS: dict[str, tuple[Callable[[], Target], tuple[str, ...]]] = {
     "items": (_items, ("stac/cdse/*.json", "stac/planetary-computer/S2*.json", "stac/earth-search-v1/item_*.json")),
     "tiff_directory": (_tiff_directory, ("archive-32VPH/**/*.tif",)),
     "cog_blocks": (_cog_blocks, ()),
-    "jp2": (_jp2, ()),
+    "jp2": (_jp2, ("archive-32VPH/**/*.jp2",)),
     "kml": (_kml, ("orbit/acquisition_plan/*.kml",)),
     "kml_links": (_kml_links, ()),
     "tle": (_tle, ("orbit/*.tle",)),
@@ -128,6 +128,18 @@ TARGETS: dict[str, tuple[Callable[[], Target], tuple[str, ...]]] = {
     "hrefs": (_hrefs, ()),
 }
 """Name -> what makes it, and which files of a folder with real data are its first inputs."""
+WRITTEN: dict[str, tuple[str, ...]] = {
+    "schedule": (
+        (
+            "tile_id,satellite,overpass_time,window_start,window_end,time_sigma_s,imaging,source,source_epoch,relative_orbit\n"
+            "30STF,S2A,2025-10-27T11:04:22.1Z,2025-10-27T10:59:22Z,2025-10-27T11:09:22+00:00,5,planned,tle,2025-10-27T00:00:00Z,94\n"
+        ),
+    ),
+    "kml_links": ("<html><base href='/x/'><!-- a --><a class=b href=\"S2A_20250213.kml?a=1&amp;b\">", "<A HREF=a.kml>"),
+    "hrefs": ("https://good.example/a/b.tif?x=1#y", "http://127.0.0.1:80/a", "s3://eodata/a.jp2", "//u:p@[::1]:443/%41"),
+    "tables": ("mmsi;lat;lon;overpass_time\n244660123;36,1;-5,4;2025-10-27 11:04:22 UTC\n",),
+}
+"""Target -> first inputs that are in no file."""
 _SEED_MOST_BYTES = 16 * 1024
 
 
@@ -151,15 +163,15 @@ def main() -> None:
             str(error).encode()
 
     with tempfile.TemporaryDirectory() as corpus:
-        _write_seeds(given.data, seeds, Path(corpus))
+        _write_seeds(given.data, seeds, WRITTEN.get(given.target, ()), Path(corpus))
         options = ["-timeout=20", "-rss_limit_mb=2048", f"-max_len={_SEED_MOST_BYTES}", *more, corpus]
         atheris.Setup([sys.argv[0], *options], once)
         atheris.Fuzz()
 
 
-def _write_seeds(data: Path | None, patterns: tuple[str, ...], corpus: Path) -> None:
-    """The beginnings of real files; of lines of JSON each one."""
-    pieces: list[Any] = []
+def _write_seeds(data: Path | None, patterns: tuple[str, ...], written: tuple[str, ...], corpus: Path) -> None:
+    """The beginnings of real files, of lines of JSON each one; and what is written here."""
+    pieces: list[Any] = [text.encode() for text in written]
     for pattern in patterns if data is not None else ():
         for file in sorted(data.glob(pattern))[:50] if data is not None else ():
             content = file.read_bytes()

@@ -3,7 +3,6 @@
 Not here: what is said over it (`aisstream`).
 """
 
-import contextlib
 import email.utils
 import logging
 import re
@@ -36,14 +35,11 @@ class Opening:
 
     def wait(self, timeout_s: float) -> ClientConnection:
         """The connection; TimeoutError when it is not there in time, OSError or WebSocketException when there is none."""
-        if not self._future.done():
-            with contextlib.suppress(TimeoutError):
-                return self._future.result(timeout_s)
-        if not self._future.done():
-            raise TimeoutError
-        error = self._future.exception()
+        error = self._future.exception(timeout_s)  # raises TimeoutError while there is no result
         if isinstance(error, TimeoutError):
             raise ConnectionError(f"no answer within {OPEN_TIMEOUT_S:g} s") from error
+        if isinstance(error, ValueError):  # a redirect to what is no address, or to a name that is none
+            raise ConnectionError(f"cannot connect ({type(error).__name__})") from error
         return self._future.result()
 
     def abandon(self) -> None:
@@ -125,7 +121,7 @@ def retry_after_s(error: Exception, now: datetime) -> float | None:
         return float(text)
     try:
         when = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a number that no calendar holds
         return None
     return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds())
 

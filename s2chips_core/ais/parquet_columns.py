@@ -1,8 +1,8 @@
 """Columns of a Parquet file that somebody else wrote, as Python values.
 
 Here: reading them in pieces, so that a small file cannot unpack to more than an AIS table can hold: a page of a few bytes
-may stand for a billion rows, or for one long text a million times. Lists and structures, such as a bounding box, are no
-cells and left out. Not here: what the columns mean (`tables`).
+may stand for a billion rows, or for one long text a million times. What is no cell is left out: lists and structures, such
+as a bounding box, bytes of a fixed length, types that only some program knows. Not here: what the columns mean (`tables`).
 """
 
 import io
@@ -49,8 +49,12 @@ def _read(file: pq.ParquetFile, filename: str, most_cells: int, most_bytes: int)
     size = sum(metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups))
     if size > most_bytes:
         raise InputError(filename, f"{size} bytes once unpacked", f"at most {most_bytes}")
-    flat = [n for n, field in enumerate(file.schema_arrow) if not pa.types.is_nested(field.type)]
+    flat = [n for n, field in enumerate(file.schema_arrow) if _is_cell(field.type)]
     names = [file.schema_arrow[n].name for n in flat]
+    paths = [file.schema.column(n).path for n in range(len(file.schema))]
+    # By its name a column is read with all that is of the same name, or lies below it.
+    if sum(path in names or path.startswith(tuple(f"{name}." for name in names)) for path in paths) != len(names):
+        raise InputError(filename, f"columns {names}", "columns of different names")
     if metadata.num_rows * len(names) > most_cells:
         raise InputError(filename, f"{metadata.num_rows:,} rows of {len(names)} columns", f"at most {most_cells:,} cells")
     columns: list[list[object]] = [[] for _ in flat]
@@ -67,8 +71,18 @@ def _read(file: pq.ParquetFile, filename: str, most_cells: int, most_bytes: int)
     return names, columns
 
 
+def _is_cell(kind: pa.DataType) -> bool:
+    """Whether a value takes no more than some bytes, or is a text."""
+    if pa.types.is_dictionary(kind):
+        return _is_cell(kind.value_type)
+    plain = (pa.types.is_null, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    return any(is_kind(kind) for is_kind in (*plain, pa.types.is_temporal, _is_text))
+
+
 def _is_text(kind: pa.DataType) -> bool:
-    return any((pa.types.is_string(kind), pa.types.is_large_string(kind), pa.types.is_binary(kind)))
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    bytes_ = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    return any(is_kind(kind) for is_kind in (*texts, *bytes_))
 
 
 def _text_bytes(array: pa.Array) -> int:

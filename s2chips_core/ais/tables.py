@@ -74,7 +74,10 @@ NAME_MOST_CHARS = 120
 """Of a ship's name or type; AIS has 34 at most."""
 _NAME_READ_CHARS = 1000
 _MISSING = frozenset(("", "nan", "nat", "none", "null", "n/a", "#n/a", "na", "-", "unknown", "undefined"))
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
+# Nothing in it can be read in two ways: of many digits and a letter the time would grow with their square.
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
+TIME_MOST_CHARS = 100
+"""Of a text that is looked at as a time, which has 40: what follows takes a time that grows with the square of blanks."""
 _ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:?\d{2}.*)?|\d{8}T\d{4}.*"
 _FIRST_YEAR, _LAST_YEAR = 1970, 2100
 _EXCEL_DAYS = (25_569.0, 73_415.0)
@@ -295,7 +298,11 @@ def _parse_times(
 
     texts = np.array([isinstance(cell, str) for cell in cells], dtype=bool) & given & (not unix_ms)
     text = pd.Series(
-        [str(cell).upper() if is_text else None for cell, is_text in zip(cells, texts, strict=True)], dtype=object
+        [
+            cell.upper() if is_text and isinstance(cell, str) and len(cell) <= TIME_MOST_CHARS else None
+            for cell, is_text in zip(cells, texts, strict=True)
+        ],
+        dtype=object,
     )
     if texts.any():
         # Go's form "2026-03-30 01:18:46.067018882 +0000 UTC" is ISO 8601 but for the spaces and the name.

@@ -21,10 +21,15 @@ GAP_MOST_BYTES = 8 << 20
 MOST_SHEETS = 256
 MOST_ROWS_AND_TEXTS = 20_000_000
 _AT_ONCE_BYTES = 1 << 20
-_OVERLAP_BYTES = 256
-"""Longer than any beginning of an element that is looked for; a prefix that is longer hides it, and the gap is too long."""
+FORMAT_MOST_BYTES = 1000
+"""Of a number format; Excel takes 255 characters. Whether it is one of dates takes a time that grows with its square."""
+_OVERLAP_BYTES = 2048
+"""Longer than anything that is looked for; a beginning that is longer hides a row, and the gap is too long."""
 _BEGINS = re.compile(rb"<(?:[A-Za-z_][\w.-]{0,100}:)?(?:(row|si)|(sheet))(?=[\s/>])")
 _DECLARES = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
+_LONG_FORMAT = re.compile(
+    rb"""formatCode\s{0,99}=\s{0,99}(?:"[^"]{%d}|'[^']{%d})""" % (FORMAT_MOST_BYTES, FORMAT_MOST_BYTES)
+)
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
 """UTF-16, which Excel can read and nobody writes."""
 
@@ -81,6 +86,10 @@ def _look_through(stream: IO[bytes], filename: str, part: str) -> tuple[int, int
         declared = _DECLARES.search(looked_at)
         if declared:
             raise InputError(filename, f"{part} with {declared[0].decode()}", "XML without a document type or entities")
+        if _LONG_FORMAT.search(looked_at):
+            raise InputError(
+                filename, f"{part} with a long number format", f"formats of less than {FORMAT_MOST_BYTES} bytes"
+            )
         start = done - len(tail)
         for begins in _BEGINS.finditer(looked_at):
             if begins.end() < len(tail):

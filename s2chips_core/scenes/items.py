@@ -29,6 +29,11 @@ ID_MOST_CHARS = 250
 _PRODUCT = re.compile(r"(S2[A-D])_MSI(L1C|L2A)_(\d{8}T\d{6})_N(\d{2})(\d{2})_R\d{3}_T(\d{2}[C-X][A-Z]{2})_\d{8}T\d{6}")
 _PLATFORM = re.compile(r"(?:sentinel-?|s)2([a-d])", re.IGNORECASE)
 _BASELINE = re.compile(r"(\d{1,2})\.(\d{2})")
+FOOTPRINT_MANY_CORNERS = 100
+"""Of real footprints: 74 at most. Mending one of 500 whose edges all cross takes many minutes (`footprints`)."""
+FOOTPRINT_MOST_CORNERS = 1000
+FOOTPRINT_MOST_DEGREES = 45.0
+"""From the central meridian of its zone, where it has many corners: farther off, what does not cross may do so in UTM."""
 _DATATAKE = re.compile(r"(GS2[A-D]_\d{8}T\d{6}_\d{6})(?:_N\d{2}\.\d{2})?")
 _SEQUENCE_IN_ID = re.compile(r"S2[A-D]_\d{1,2}[A-Z]{3}_\d{8}_(\d+)_L2A")
 
@@ -80,7 +85,7 @@ def parse_item(item: Mapping[str, Any], provider: Provider, profile: CollectionP
         sequence=_sequence(properties, item_id),
         revision=_revision(properties),
         boa_offset_flag=_flag(properties, where),
-        footprint=_footprint(item.get("geometry"), where),
+        footprint=_footprint(item.get("geometry"), epsg, where),
         assets=_assets(assets, profile, mgrs_tile, epsg, base, where),
         granule_metadata_href=None if metadata is None else _href(metadata, base, f"{where}: granule metadata"),
     )
@@ -238,7 +243,7 @@ def _flag(properties: Mapping[str, Any], where: str) -> bool | None:
     return None
 
 
-def _footprint(geometry: object, where: str) -> dict[str, Any]:
+def _footprint(geometry: object, epsg: int, where: str) -> dict[str, Any]:
     expected = "a GeoJSON Polygon or MultiPolygon in WGS 84 longitude/latitude"
     if not isinstance(geometry, Mapping) or geometry.get("type") not in ("Polygon", "MultiPolygon"):
         raise InputError(f"{where}: geometry", geometry if geometry is None else type(geometry).__name__, expected)
@@ -250,6 +255,12 @@ def _footprint(geometry: object, where: str) -> dict[str, Any]:
         raise InputError(f"{where}: geometry", str(error), expected) from error
     if polygon.is_empty or not (abs(corners[:, 0]) <= 360).all() or not (abs(corners[:, 1]) <= 90).all():
         raise InputError(f"{where}: geometry", "an empty one, or one beyond the Earth", expected)
+    if len(corners) > FOOTPRINT_MANY_CORNERS:
+        from_meridian_deg = (corners[:, 0] - (epsg % 100 * 6 - 183) + 180.0) % 360.0 - 180.0
+        plain = polygon.is_valid and (abs(from_meridian_deg) < FOOTPRINT_MOST_DEGREES).all()
+        if not plain or len(corners) > FOOTPRINT_MOST_CORNERS:
+            expected = f"at most {FOOTPRINT_MANY_CORNERS}, or {FOOTPRINT_MOST_CORNERS} of rings that do not cross"
+            raise InputError(f"{where}: geometry", f"{len(corners)} corners", expected)
     return {"type": geometry["type"], "coordinates": geometry["coordinates"]}
 
 

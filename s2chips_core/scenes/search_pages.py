@@ -19,7 +19,7 @@ from pystac_client.stac_api_io import StacApiIO
 from requests import PreparedRequest, Request, RequestException, Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
-from urllib3.exceptions import DecodeError, HTTPError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import DecodeError, HTTPError, InvalidHeader, ProtocolError, ReadTimeoutError
 
 from s2chips_core.errors import ArchiveError, ReadError
 from s2chips_core.hrefs import check_allowed, host_of, without_query
@@ -38,21 +38,40 @@ ANSWER_LONGEST_S = 300.0
 """From the first byte of an answer to its last."""
 MOST_REDIRECTS = 3
 _AT_ONCE_BYTES = 1 << 18
-FOREIGN = (ArchiveError, APIError, STACError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+FOREIGN = (
+    *(ArchiveError, APIError, STACError, OSError, ValueError, OverflowError),
+    *(KeyError, IndexError, TypeError, AttributeError, RecursionError),
+)
 """What pystac-client trips over: it reads foreign JSON without looking."""
 
 
+class _Retry(Retry):
+    """Bodies of answers that are tried again are not read: they may have no end."""
+
+    def increment(self, *args: Any, **kwargs: Any) -> "_Retry":
+        response = kwargs.get("response")
+        if response is not None:
+            response.close()
+        return super().increment(*args, **kwargs)
+
+    def parse_retry_after(self, retry_after: str) -> float:
+        """Seconds; 0 for what is no number, no date, or one that no calendar holds."""
+        try:
+            return super().parse_retry_after(retry_after)
+        except (InvalidHeader, ValueError, OverflowError):
+            return 0.0
+
+
 class _Session(Session):
-    """Follows redirects within one host only."""
+    """Follows redirects within one host only, and does not read what comes with them."""
 
     def get_redirect_target(self, resp: Response) -> str | None:
         target = super().get_redirect_target(resp)
         if target is not None:
             try:
                 check_same_host(urljoin(resp.url, target), resp.url, "a redirect")
-            except ArchiveError:
-                resp.close()
-                raise
+            finally:
+                resp.raw.close()
         return target
 
 
@@ -67,7 +86,7 @@ class CountingStacIO(StacApiIO):
         self.session = _Session()
         self.session.max_redirects = MOST_REDIRECTS
         adapter = HTTPAdapter(
-            max_retries=Retry(
+            max_retries=_Retry(
                 total=retries,
                 backoff_factor=backoff_s,
                 backoff_jitter=backoff_s,

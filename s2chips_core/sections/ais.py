@@ -6,9 +6,9 @@ The key of the service is no setting: it comes from the environment. Not here: h
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from s2chips_core.sections.section import LOOPBACK, Section
+from s2chips_core.sections.section import LOOPBACK, Section, without_login
 
 AisMessageType = Literal[
     "PositionReport",
@@ -118,3 +118,8 @@ class Ais(Section):
             # The key travels in the first message.
             raise ValueError(f"wss:// in url, or a host of this machine ({', '.join(LOOPBACK)}), it is {self.url}")
         return self
+
+    @field_validator("url")
+    @classmethod
+    def _no_login(cls, url: str) -> str:
+        return without_login(url)

@@ -24,3 +24,10 @@ Days = Annotated[
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def without_login(url: str) -> str:
+    """The URL itself; ValueError when it has a login: errors and logs name the services that are asked."""
+    if "@" in url:
+        raise ValueError("a URL without user name and password")
+    return url

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from s2chips_core.sections.section import Section
+from s2chips_core.sections.section import Section, without_login
 
 ProviderName = Literal["earth_search", "planetary_computer", "cdse"]
 PROVIDER_NAMES: tuple[ProviderName, ...] = get_args(ProviderName)
@@ -83,6 +83,13 @@ class Stac(Section):
         tuple(host for hosts in ASSET_HOSTS.values() for host in hosts),
         description="Hosts (or s3://bucket) that asset hrefs may name; `host:port` allows plain http on loopback.",
     )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _no_login(cls, endpoint: str | dict[ProviderName, str] | None) -> str | dict[ProviderName, str] | None:
+        for url in endpoint.values() if isinstance(endpoint, dict) else [endpoint or ""]:
+            without_login(url)
+        return endpoint
 
     @model_validator(mode="after")
     def _endpoint_is_of_one(self) -> "Stac":

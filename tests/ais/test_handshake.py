@@ -41,6 +41,7 @@ def answer(status: int, retry_after: str | None = None) -> InvalidStatus:
         ("Mon, 27 Oct 2025 11:00:30 GMT", 0.0),
         ("soon", None),
         ("-5", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
         ("", None),
     ],
 )
@@ -113,6 +114,35 @@ def test_a_connection_that_nobody_waits_for_is_closed(served: AisServed) -> None
         assert time.monotonic() < until
         time.sleep(0.01)
     assert served.subscriptions == []
+
+
+@pytest.mark.parametrize(
+    "where", ["ws://[bad", "ws://x:99999999/", "ws://x:abc/", "ws://" + "a" * 70 + ".example/", "ws://..x/"]
+)
+def test_a_redirect_to_no_address_is_a_failed_connection(where: str) -> None:
+    class Nowhere(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", where)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Nowhere) as redirecting:
+        thread = threading.Thread(target=redirecting.serve_forever)
+        thread.start()
+        opening = Opening(f"ws://127.0.0.1:{redirecting.server_address[1]}/v0/stream")
+        try:
+            with pytest.raises(ConnectionError, match="cannot connect") as refused:
+                opening.wait(15.0)
+        finally:
+            redirecting.shutdown()
+            thread.join()
+    assert failure_reason(refused.value).startswith("cannot connect (")
 
 
 def test_a_redirect_to_another_host_is_noticed(served: AisServed) -> None:

@@ -39,9 +39,16 @@ if sys.argv[2] == "rows":
         ones = pa.array(np.ones(rows // 50, dtype=np.int64))
         for _ in range(50):
             writer.write_table(pa.table([ones, ones.cast(pa.float64()), ones.cast(pa.float64())], schema=schema))
-else:
+elif sys.argv[2] == "texts":
     text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, dtype=np.int32)), pa.array(["x" * 2_000_000]))
     pq.write_table(pa.table({"mmsi": text, "lat": text, "lon": text}), sink, compression="zstd")
+else:
+    kinds = {"bytes": pa.large_binary(), "views": pa.string_view(), "fixed": pa.binary(100_000)}
+    text = pa.array(["x" * 100_000] * 40).cast(pa.binary()).cast(kinds[sys.argv[2]])
+    table = pa.table({"mmsi": text, "lat": text, "lon": text})
+    with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
+        for _ in range(rows // 40):
+            writer.write_table(table)
 data = sink.getvalue()
 print(len(data))
 # measured
@@ -54,7 +61,13 @@ except InputError as error:
 
 @pytest.mark.parametrize(
     ("kind", "rows", "problem"),
-    [("rows", 20_000_000, "at most 50,000,000 cells"), ("texts", 200_000, "bytes of text")],
+    [
+        ("rows", 20_000_000, "at most 50,000,000 cells"),
+        ("texts", 200_000, "bytes of text"),
+        ("bytes", 4_400, "bytes of text"),
+        ("views", 4_400, "bytes of text"),
+        ("fixed", 4_400, "no line with content"),
+    ],
 )
 def test_a_small_file_of_many_cells_is_refused_in_little_memory(kind: str, rows: int, problem: str) -> None:
     peak, said = peak_bytes(BOMB, str(rows), kind)
@@ -78,6 +91,25 @@ def test_limits_are_those_of_all_row_groups_together() -> None:
 def test_lists_and_structures_are_left_out() -> None:
     table = pa.table({"mmsi": [1], "bbox": [{"xmin": 1.0}], "many": [[1, 2]], "lat": [2.0]})
     assert _read(_file(table)) == (["mmsi", "lat"], [[1], [2.0]])
+
+
+def test_what_is_no_cell_is_left_out_and_what_is_a_text_is_read() -> None:
+    table = pa.table(
+        {
+            "mmsi": pa.array(["1", None], pa.string_view()),
+            "raw": pa.array([b"a", b"b"], pa.binary_view()),
+            "id": pa.array([b"x" * 16, None], pa.binary(16)),
+            "kind": pa.array([3, 4]).dictionary_encode(),
+        }
+    )
+    assert _read(_file(table)) == (["mmsi", "raw", "kind"], [["1", None], [b"a", b"b"], [3, 4]])
+
+
+@pytest.mark.parametrize("names", [("a", "a"), ("a.list.element", "a")])
+def test_a_list_under_the_name_of_a_column_is_refused(names: tuple[str, str]) -> None:
+    """By that name both would be read."""
+    with pytest.raises(InputError, match="columns of different names"):
+        _read(_file(pa.Table.from_arrays([pa.array([1]), pa.array([[1, 2]])], names=names)))
 
 
 def test_a_zone_that_nobody_knows_is_refused() -> None:

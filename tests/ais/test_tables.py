@@ -10,6 +10,8 @@ from typing import get_args
 import numpy as np
 import openpyxl
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -581,3 +583,15 @@ def test_no_mmsi_becomes_a_path(mmsi: str) -> None:
     [row] = _read(f"mmsi,lat,lon\n{mmsi},36,-5\n").to_dict("records")
     assert row["invalid_reason"] is not None
     assert row["invalid_reason"].isprintable()
+
+
+@pytest.mark.parametrize("column", ["overpass_time", "captured_time", "lat", "mmsi", "length"])
+@pytest.mark.parametrize("cell", [f"2025{' ' * 3_000_000}x", f"2025{' ' * 3_000_000}UTC x", f"{'1' * 3_000_000}x"])
+def test_a_cell_takes_no_time_that_grows_with_its_square(column: str, cell: str) -> None:
+    """With patterns that can match in more ways than one each of these took hours."""
+    row: dict[str, object] = {"mmsi": 244660123, "lat": 36.1, "lon": -5.4, column: cell}
+    sink = io.BytesIO()
+    pq.write_table(pa.table({name: [value] for name, value in row.items()}), sink)
+    [target] = read_ais_table(sink.getvalue(), "ships.parquet", now=NOW, source_id="file-abc").to_dict("records")
+    assert (target["invalid_reason"] is None) == (column == "length")
+    assert len(target["invalid_reason"] or "") < 300

@@ -31,6 +31,7 @@ def _book() -> dict[str, bytes]:
 
 PARTS = _book()
 SHEET, STRINGS, BOOK = "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/workbook.xml"
+STYLES = "xl/styles.xml"
 
 
 def _zipped(parts: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -119,6 +120,17 @@ def _one_sheet_many_times(count: int) -> dict[str, bytes]:
     }
 
 
+def _format(code: str, quote: str) -> bytes:
+    """Styles of which the first is of this number format."""
+    formats = f'<numFmts count="1"><numFmt numFmtId="164" formatCode={quote}{code}{quote}/></numFmts><fonts'
+    styles = PARTS[STYLES].replace(b'<numFmts count="0" />', b"").replace(b"<fonts", formats.encode(), 1)
+    return styles.replace(b'<xf numFmtId="0"', b'<xf numFmtId="164"')
+
+
+def test_a_number_format_that_people_write_is_read() -> None:
+    assert _read(_zipped({**PARTS, STYLES: _format("[Red]0;&quot;" + "x" * 200 + "&quot;@", '"')})) == [244660123]
+
+
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
     f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True)
 )
@@ -135,6 +147,8 @@ CASES: dict[str, Callable[[], bytes]] = {
     "another way of packing": lambda: _zipped(PARTS, zipfile.ZIP_LZMA),
     "a row far down": lambda: _zipped({**PARTS, SHEET: _sheet('<row r="999999999999"><c><v>1</v></c></row>')}),
     "many sheets": lambda: _zipped(_one_sheet_many_times(300)),
+    "a number format that takes hours to understand": lambda: _zipped({**PARTS, STYLES: _format("[$-" * 1_000_000, '"')}),
+    "the same in other quotes": lambda: _zipped({**PARTS, STYLES: _format("[$-" * 1_000_000, "'")}),
     "many parts": lambda: _zipped({**PARTS, **{f"x{n}": b"" for n in range(10_001)}}),
 }
 

@@ -67,4 +67,4 @@ def test_many_ships_of_one_day_are_matched() -> None:
     print(took)
     assert took["targets"] == SHIPS
     assert took["matched"] > 0.5 * SHIPS
-    assert took["peak_mb"] < MATCHING_MOST_MB
+    assert took["peak_match_mb"] < MATCHING_MOST_MB

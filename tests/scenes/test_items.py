@@ -334,3 +334,34 @@ def test_a_footprint_anywhere_on_earth_holds_what_it_holds(ring: list[list[float
     assert len(scenes) + len(refused) == 1
     for scene in scenes:
         Footprint.of(scene).edge_distance_m(np.array([5e5]), np.array([4e6]))
+
+
+def _ring(corners: int, *, crossing: bool, centre: tuple[float, float] = (-5.0, 36.5)) -> list[list[float]]:
+    turns = np.linspace(0.0, 2 * np.pi, corners, endpoint=False)
+    if crossing:
+        turns = np.random.default_rng(1).permutation(turns)
+    ring = [[centre[0] + 0.4 * float(np.cos(turn)), centre[1] + 0.4 * float(np.sin(turn))] for turn in turns]
+    return [*ring, ring[0]]
+
+
+@pytest.mark.parametrize(
+    ("ring", "problem"),
+    [
+        (_ring(999, crossing=False), None),
+        (_ring(1000, crossing=False), "1001 corners"),
+        (_ring(50, crossing=True), None),
+        (_ring(500, crossing=True), "501 corners"),
+        (_ring(100_000, crossing=True), "100001 corners"),
+        (_ring(500, crossing=False, centre=(50.0, 36.5)), "501 corners"),
+    ],
+)
+def test_a_footprint_that_takes_minutes_to_mend_is_refused(ring: list[list[float]], problem: str | None) -> None:
+    """One of 500 corners whose edges all cross each other, 40 kB of JSON, took more than the limit of a test."""
+    tree = item()
+    tree["geometry"] = {"type": "Polygon", "coordinates": [ring]}
+    scenes, refused = parse_items([tree], EARTH_SEARCH, L2A)
+    if problem is None:
+        assert refused == []
+        assert Footprint.of(scenes[0]).holds(np.array([3e5]), np.array([4.04e6])).shape == (1,)
+    else:
+        assert problem in refused[0].reason

@@ -209,6 +209,42 @@ def test_an_answer_without_an_end_is_given_up_in_little_memory(monkeypatch: pyte
     assert peak < 20_000_000 + 300_000_000 * packed, "the server's own text is in this process too"
 
 
+@pytest.mark.parametrize("status", [302, 429, 503])
+def test_what_comes_with_a_redirect_or_a_refusal_is_not_read(status: int) -> None:
+    """It may have no end, and nobody would look at it."""
+    sent: list[int] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.send_header("Location", "/round")
+        handler.end_headers()
+        handler.close_connection = True
+        sent.append(0)
+        while sent[-1] < 200_000_000:
+            handler.wfile.write(b" " * 100_000)
+            sent[-1] += 100_000
+
+    with _answering(answer) as (url, asked), pytest.raises(ArchiveError):
+        list(read_pages(url, CountingStacIO(retries=1, backoff_s=0.0).get_pages(url, "POST", {})))
+    assert len(asked) == (1 + MOST_REDIRECTS if status == 302 else 2)
+    assert max(sent) < 100_000_000, "read to its end"
+
+
+@pytest.mark.parametrize(
+    "said", ["Mon, 01 Jan 9999999999 00:00:00 GMT", "Mon, 01 Jan " + "9" * 30 + " 00:00:00 GMT", "-5", "soon"]
+)
+def test_a_retry_after_that_is_none_is_as_if_it_were_not_there(said: str) -> None:
+    answers = [503, 200]
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        status = answers.pop(0)
+        _say(handler, status, b'{"features": []}', **({"Retry_After": said} if status == 503 else {}))
+
+    with _answering(answer) as (url, asked):
+        assert list(read_pages(url, CountingStacIO(retries=1, backoff_s=0.0).get_pages(url, "POST", {}))) == []
+    assert len(asked) == 2
+
+
 def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_pages, "ANSWER_LONGEST_S", 0.3)
 

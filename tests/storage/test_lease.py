@@ -259,7 +259,7 @@ def test_what_was_done_counts_from_when_it_was_said(place: Place, clock: Clock) 
             clock.now += SURE_S + 1
             return None if seen == "1" else place.write(data, seen)
 
-    first.renew(Silent())
+    first.renew(Silent(clock))
     assert not first.sure
 
 
