@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
-.PHONY: help demo demo-ui test lint bench docs ui audit clean
+.PHONY: help demo demo-ui test test-buckets lint bench docs ui audit clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -34,6 +34,11 @@ ui: $(STAMP)  ## the Dagster UI with daemon on 127.0.0.1:3000
 
 test: $(DEV_STAMP)  ## all tests, on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
+
+# Each of them on a folder is part of `test`; what is about local files is named as skipped.
+test-buckets: $(DEV_STAMP)  ## the tests that make a dataset, in buckets of two S3 servers on loopback
+	S2CHIPS_TEST_STORAGE=rclone $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
+	S2CHIPS_TEST_STORAGE=moto $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
 
 lint: $(DEV_STAMP)  ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .

@@ -7,7 +7,6 @@ filters when the result is told.
 """
 
 import argparse
-import resource
 import shutil
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.memory import peak_mb
 from s2chips_core import layout
 from s2chips_core.config import load_settings
 from s2chips_core.pages.dataset import write_dataset_page
@@ -46,9 +46,8 @@ def measure(chips: int, storage: LocalStorage) -> None:
     sizes = {key.rpartition("/")[2]: len(storage.get(key)) for key in storage.list(layout.reports_folder())}
     chunks = sum(size for name, size in sizes.items() if name[:6].isdigit())
     columns = next(size for name, size in sizes.items() if name.startswith("columns-"))
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{made.chips:,} chips, {made.days} days: made in {made.seconds:.1f} s, peak {peak_mb:.0f} MB; "
+        f"{made.chips:,} chips, {made.days} days: made in {made.seconds:.1f} s, peak {peak_mb():.0f} MB; "
         f"page {sizes['index.html'] / 1e3:.0f} kB, columns {columns / 1e3:.0f} kB ({columns / made.chips:.0f} B a chip), "
         f"chunks {chunks / 1e6:.1f} MB ({chunks / made.chips:.0f} B a chip), all {made.bytes / 1e6:.1f} MB"
     )

@@ -29,6 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
+from benchmarks.memory import peak_mb
 from s2chips_core import layout
 from s2chips_core.index.records import BBOX, INDEX_SCHEMA, PART_SCHEMA
 from s2chips_core.index.tiles import build_tiles_index
@@ -156,14 +157,6 @@ def child(root: Path, way: str, scene_day: date) -> None:
     seconds, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(json.dumps(said | {"s": seconds, "cpu_s": cpu, "peak_mb": peak_mb()}))
-
-
-def peak_mb() -> float:
-    """The most memory that this process has had; on Linux without what it was forked from."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def measure(root: Path, rows: int, parts: int, ways: list[str], times: int) -> dict[str, dict[str, Any]]:

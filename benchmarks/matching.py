@@ -11,7 +11,6 @@ the CPU seconds, fitted over all sizes: at 1 cost grows with the ships.
 import argparse
 import dataclasses
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ import numpy as np
 import pandas as pd
 from pyproj import Geod
 
+from benchmarks.memory import peak_mb
 from s2chips_core import layout
 from s2chips_core.ais.fixes import FIX_SCHEMA, KNOT_M_S
 from s2chips_core.ais.targets import build_capture_targets
@@ -132,11 +132,6 @@ def label_all(matched: list[dict[str, Any]], vessels: dict[str, SceneVessels]) -
         transform = (10.0, 0.0, x_m - 1280.0, 0.0, -10.0, y_m + 1280.0)
         count += len(of_scene.labels(match, lat=match["lat"], lon=match["lon"], transform=transform, size_px=256))
     return count
-
-
-def peak_mb() -> float:
-    """Largest resident size of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def timed(cpu_s: dict[str, float], step: str, work: Callable[[], T]) -> T:

@@ -5,7 +5,7 @@ told by the workspace's clock. Not here: captures around passes and late scenes 
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
@@ -40,27 +40,28 @@ def build_schedules(settings: Settings, jobs: list[Any]) -> list[dg.ScheduleDefi
     """The schedules, at the times of the configuration file."""
     times = settings.scheduling
 
-    @dg.schedule(
-        name="weekly_overpass_plan",
-        job=job_named(jobs, "plan_overpasses"),
-        cron_schedule=times.weekly_plan_cron,
-        execution_timezone="UTC",
-        default_status=ON,
-        description="Plans satellite_tracking.horizon_days from today.",
-    )
+    def at(cron: str, job: str, status: dg.DefaultScheduleStatus, description: str) -> Callable[..., dg.ScheduleDefinition]:
+        """Makes a schedule of the function that it is put on, and names it after that."""
+        return dg.schedule(
+            job=job_named(jobs, job),
+            cron_schedule=cron,
+            execution_timezone="UTC",
+            default_status=status,
+            description=description,
+        )
+
+    @at(times.weekly_plan_cron, "plan_overpasses", ON, "Plans satellite_tracking.horizon_days from today.")
     def weekly_overpass_plan(context: dg.ScheduleEvaluationContext, workspace: Workspace) -> dg.RunRequest | dg.SkipReason:
         source, today = workspace.settings().satellite_tracking.source, workspace.clock().date()
         if source == "backfill":
             return dg.SkipReason("satellite_tracking.source is backfill, which has no future; a day is planned by run_day")
         return dg.RunRequest(run_key=f"weekly@{today}", partition_key=today.isoformat(), tags=dict(PLANNING_TAGS))
 
-    @dg.schedule(
-        name="lagged_chipping",
-        job=job_named(jobs, "chip_day"),
-        cron_schedule=times.chipping_cron,
-        execution_timezone="UTC",
-        default_status=ON,
-        description="Chips every day with AIS and without outcomes, from give_up_days to lag_days ago.",
+    @at(
+        times.chipping_cron,
+        "chip_day",
+        ON,
+        "Chips every day with AIS and without outcomes, from give_up_days to lag_days ago.",
     )
     def lagged_chipping(context: dg.ScheduleEvaluationContext, workspace: Workspace) -> list[dg.RunRequest] | dg.SkipReason:
         now, today = workspace.settings(), workspace.clock().date()
@@ -74,13 +75,11 @@ def build_schedules(settings: Settings, jobs: list[Any]) -> list[dg.ScheduleDefi
             for day in outstanding
         ]
 
-    @dg.schedule(
-        name="periodic_ais_capture",
-        job=job_named(jobs, "capture_ais"),
-        cron_schedule=times.periodic_ais_cron,
-        execution_timezone="UTC",
-        default_status=OFF,
-        description="Records AIS of all watched tiles for 2 × ais.window_min, whether a satellite passes or not.",
+    @at(
+        times.periodic_ais_cron,
+        "capture_ais",
+        OFF,
+        "Records AIS of all watched tiles for 2 × ais.window_min, whether a satellite passes or not.",
     )
     def periodic_ais_capture(context: dg.ScheduleEvaluationContext, workspace: Workspace) -> dg.RunRequest | dg.SkipReason:
         from s2chips_core.ais.windows import Window
@@ -103,32 +102,31 @@ def build_schedules(settings: Settings, jobs: list[Any]) -> list[dg.ScheduleDefi
             tags=dict(CAPTURE_TAGS),
         )
 
-    @dg.schedule(
-        name="nightly_prune",
-        job=job_named(jobs, "prune_by_ais"),
-        cron_schedule=times.prune_cron,
-        execution_timezone="UTC",
-        default_status=OFF,
-        description="Moves every chip that recorded AIS does not vouch for to the trash; not a dry run. Where old AIS has "
-        "been deleted, nothing vouches for its chips.",
+    @at(
+        times.prune_cron,
+        "prune_by_ais",
+        OFF,
+        "Moves every chip that recorded AIS does not vouch for to the trash; not a dry run. Where old AIS has been deleted, "
+        "nothing vouches for its chips.",
     )
     def nightly_prune(context: dg.ScheduleEvaluationContext, workspace: Workspace) -> dg.RunRequest:
-        today = workspace.clock().date()
-        return dg.RunRequest(run_key=f"prune@{today}", run_config=NIGHTLY_RUN_CONFIG, tags=dict(PRUNING_TAGS))
+        return _on_the_whole("prune", workspace, NIGHTLY_RUN_CONFIG, PRUNING_TAGS)
 
-    @dg.schedule(
-        name="weekly_housekeeping",
-        job=job_named(jobs, "housekeeping"),
-        cron_schedule=times.housekeeping_cron,
-        execution_timezone="UTC",
-        default_status=OFF,
-        description="Removes what is older than the section retention says, for good; not a dry run.",
+    @at(
+        times.housekeeping_cron,
+        "housekeeping",
+        OFF,
+        "Removes what is older than the section retention says, for good; not a dry run.",
     )
     def weekly_housekeeping(context: dg.ScheduleEvaluationContext, workspace: Workspace) -> dg.RunRequest:
-        today = workspace.clock().date()
-        return dg.RunRequest(run_key=f"housekeeping@{today}", run_config=WEEKLY_RUN_CONFIG, tags=dict(HOUSEKEEPING_TAGS))
+        return _on_the_whole("housekeeping", workspace, WEEKLY_RUN_CONFIG, HOUSEKEEPING_TAGS)
 
     return [weekly_overpass_plan, lagged_chipping, periodic_ais_capture, nightly_prune, weekly_housekeeping]
+
+
+def _on_the_whole(word: str, workspace: Workspace, run_config: Mapping[str, Any], tags: Mapping[str, str]) -> dg.RunRequest:
+    """A run that is of no day, once on each day."""
+    return dg.RunRequest(run_key=f"{word}@{workspace.clock().date()}", run_config=run_config, tags=dict(tags))
 
 
 def lagged_days(today: date, scheduling: Scheduling) -> list[date]:

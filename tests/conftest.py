@@ -1,14 +1,23 @@
-"""What every test may use: the real data beside the project, and a dataset folder."""
+"""What every test may use: the real data beside the project, and a dataset in a folder or in a bucket."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from s2chips_core.storage import LocalStorage
+from tests.dataset_fixtures import (
+    datasets,
+    moto,
+    parametrize_kinds,
+    rclone,
+    skip_local_only,
+    storage,
+    storage_kind,
+    without_datasets,
+)
 from tests.sandbox_fixtures import sandbox, sandbox_archive
 
-__all__ = ["sandbox", "sandbox_archive"]
+__all__ = ["datasets", "moto", "rclone", "sandbox", "sandbox_archive", "storage", "storage_kind"]
 
 SHARED_DATA = Path(os.environ.get("S2CHIPS_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -21,12 +30,20 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> LocalStorage:
-    """An empty dataset on local disk."""
-    return LocalStorage(tmp_path / "dataset")
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Datasets of each kind that is asked for."""
+    parametrize_kinds(metafunc)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What is about local files is named."""
+    skip_local_only(item)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Whole days first: the rehearsal takes minutes, nearly all of it waiting, and must not be what is left at the end."""
+    left = without_datasets(items)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in set(left)]
     items.sort(key=lambda item: 0 if "test_rehearsal" in item.nodeid else 1 if "/flow/" in item.nodeid else 2)

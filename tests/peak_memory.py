@@ -17,8 +17,8 @@ def peak_bytes(script: str, *arguments: str, timeout_s: float = 300.0) -> tuple[
     """
     before, _, body = script.partition("# measured")
     whole = (
-        f"import resource, sys\n{before}\n_base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n{body}\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - _base, end='')"
+        f"import sys\nfrom benchmarks.memory import peak_mb\n{before}\n_base = peak_mb()\n{body}\n"
+        "print(round((peak_mb() - _base) * 1024), end='')"
     )
     done = subprocess.run(
         [sys.executable, "-c", whole, *arguments], capture_output=True, text=True, timeout=timeout_s, cwd=_ROOT, check=False

@@ -13,15 +13,9 @@ from pydantic import BaseModel
 
 from s2chips_core.config import Settings, config_path, load_settings, parse_settings
 from s2chips_core.errors import ConfigError
+from tests.sections.trees import SOMEWHERE, refused
 
 REPOSITORY = Path(__file__).parents[1]
-SOMEWHERE = {"satellite_tracking": {"tiles": ["30STF"]}}
-
-
-def refused(tree: object) -> ConfigError:
-    with pytest.raises(ConfigError) as caught:
-        parse_settings(tree, "x.yaml")
-    return caught.value
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])
@@ -91,32 +85,8 @@ def test_a_wrong_value_names_path_and_value(section: str, key: str, value: objec
 
 
 def test_whole_tree_rules() -> None:
-    assert "train + val + test = 1, they are 0.7" in str(
-        refused({**SOMEWHERE, "splits": {"train": 0.5, "val": 0.1, "test": 0.1}})
-    )
-    assert "at least one tile" in str(refused({"satellite_tracking": {}}))
     assert "center_window_px" in str(refused({**SOMEWHERE, "tiling": {"chip_size_px": 32}}))
     assert "mapping" in str(refused(["no"]))
-    assert "each band once" in str(refused({**SOMEWHERE, "tiling": {"bands_core": ["B02", "B11"]}}))
-    assert "south" in str(
-        refused({"satellite_tracking": {"areas": [{"name": "a", "west": 0, "south": 2, "east": 1, "north": 1}]}})
-    )
-
-
-def test_the_key_of_the_feed_travels_only_where_nobody_listens() -> None:
-    error = refused({**SOMEWHERE, "ais": {"url": "ws://stream.aisstream.io/v0/stream"}})
-    assert (error.key, "wss://" in error.expected) == ("ais", True)
-    for url in ("ws://127.0.0.1:8765/v0/stream", "ws://localhost:1/x", "ws://[::1]:1/x", "wss://elsewhere/x"):
-        assert parse_settings({**SOMEWHERE, "ais": {"url": url}}, "x").ais.url == url
-
-
-def test_columns_of_files_are_named_by_names_that_are_known() -> None:
-    settings = parse_settings({**SOMEWHERE, "ais": {"columns": {"mmsi": "Schiff"}}}, "x")
-    assert settings.ais.titles == {"mmsi": "Schiff"}
-    error = refused({**SOMEWHERE, "ais": {"columns": {"mmssi": "Schiff"}}})
-    assert error.key.startswith("ais.columns.mmssi")
-    assert "'overpass_time'" in error.expected
-    assert refused({**SOMEWHERE, "ais": {"columns": {"mmsi": " "}}}).key == "ais.columns.mmsi"
 
 
 def test_the_inbox_is_beside_the_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,16 +106,6 @@ def test_the_inbox_is_beside_the_dataset(tmp_path: Path, monkeypatch: pytest.Mon
 def test_an_inbox_that_would_empty_other_folders_is_refused(tmp_path: Path, inbox: str) -> None:
     tree = {**SOMEWHERE, "storage": {"dataset_root": str(tmp_path / "data")}, "ais": {"inbox": inbox}}
     assert "a folder of its own in ais.inbox" in str(refused(tree))
-
-
-@pytest.mark.parametrize("value", [True, "5", 2.5, "many"])
-def test_a_cap_is_a_whole_number_or_all(value: object) -> None:
-    assert refused({**SOMEWHERE, "limits": {"max_ships": value}}).key.startswith("limits.max_ships")
-    assert parse_settings({**SOMEWHERE, "limits": {"max_ships": "all"}}, "x").limits.max_ships is None
-
-
-def test_backing_off_grows() -> None:
-    assert "reconnect_max_s" in str(refused({**SOMEWHERE, "ais": {"reconnect_initial_s": 9, "reconnect_max_s": 3}}))
 
 
 def test_override_validates_and_says_where_it_came_from() -> None:
@@ -238,12 +198,6 @@ def test_a_deciding_configuration_of_a_later_version_is_refused_by_name() -> Non
         base.with_deciding(json.dumps({**tree, "gate": {**tree["gate"], "further": 1}}), "here")
 
 
-def test_chips_cap_follows_the_ships_cap_when_bound() -> None:
-    base = parse_settings({**SOMEWHERE, "limits": {"max_ships": 5, "max_chips": 2}}, "x")
-    assert base.limits.chips_cap == 5
-    assert base.override({"limits": {"bind_chips_to_ships": False}}).limits.chips_cap == 2
-
-
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -259,64 +213,6 @@ def test_chips_cap_follows_the_ships_cap_when_bound() -> None:
 def test_any_tree_gives_settings_or_a_config_error(tree: object) -> None:
     with contextlib.suppress(ConfigError):
         parse_settings(tree, "x.yaml")
-
-
-def stac(**keys: Any) -> Any:
-    return parse_settings({**SOMEWHERE, "stac": keys}, "x.yaml").stac
-
-
-def test_a_provider_is_one_name_or_a_list() -> None:
-    assert stac().providers == ("earth_search",)
-    assert stac(provider=["cdse"]).provider == "cdse"
-    several = stac(provider=["earth_search", "cdse"])
-    assert several.providers == ("earth_search", "cdse")
-    # As it is stored and read back, and with other keys replaced.
-    again = parse_settings({**SOMEWHERE, "stac": several.model_dump(mode="json")}, "x")
-    assert again.stac == several
-    assert again.override({"stac": {"cloud_cover_max": 10}}).stac.providers == ("earth_search", "cdse")
-
-
-@pytest.mark.parametrize(
-    "provider", ["usgs", ["earth_search", "usgs"], [], ["cdse", "cdse"], 5, None, [["cdse"]], {"cdse": 1}]
-)
-def test_an_unknown_provider_is_refused_with_those_that_are_known(provider: object) -> None:
-    error = refused({**SOMEWHERE, "stac": {"provider": provider}})
-    assert (error.file, error.key) == ("x.yaml", "stac.provider")
-    assert error.expected == "one of earth_search, planetary_computer, cdse, or a list of them, each once"
-
-
-def test_endpoint_and_collection_may_be_told_by_provider() -> None:
-    both = stac(
-        provider=["earth_search", "cdse"],
-        endpoint={"cdse": "https://mirror.example/v1"},
-        collection={"earth_search": "sentinel-2-c1-l2a"},
-    )
-    first, second = both.of("earth_search"), both.of("cdse")
-    assert (first.provider, first.endpoint, first.collection) == ("earth_search", None, "sentinel-2-c1-l2a")
-    assert (second.provider, second.endpoint, second.collection) == ("cdse", "https://mirror.example/v1", "sentinel-2-l2a")
-    one = stac(provider="cdse", endpoint="https://mirror.example/v1")
-    assert one.of("cdse") == one
-
-
-@pytest.mark.parametrize("key", ["endpoint", "collection"])
-def test_a_provider_that_is_none_is_named(key: str) -> None:
-    error = refused({**SOMEWHERE, "stac": {key: {"cdse": "a", "cdsee": "b"}}})
-    assert error.key == f"stac.{key}"
-    assert (
-        error.expected == "a text, or a text for each of earth_search, planetary_computer, cdse by name, there is no cdsee"
-    )
-    assert "there is no" not in refused({**SOMEWHERE, "stac": {key: {"cdse": 5}}}).expected
-
-
-def test_one_endpoint_for_several_providers_is_refused() -> None:
-    error = refused({**SOMEWHERE, "stac": {"provider": ["earth_search", "cdse"], "endpoint": "https://x.example/v1"}})
-    assert error.key == "stac"
-    assert error.expected == "an endpoint by name of the provider, such as {earth_search: https://x.example/v1}"
-
-
-@pytest.mark.parametrize("endpoint", ["eodata.example", "https://key:secret@eodata.example/", "s3://eodata", "https://a/b"])
-def test_the_s3_endpoint_is_a_plain_url(endpoint: str) -> None:
-    assert refused({**SOMEWHERE, "stac": {"s3_endpoint": endpoint}}).key == "stac.s3_endpoint"
 
 
 def test_a_line_that_is_no_yaml_is_not_quoted(tmp_path: Path) -> None:

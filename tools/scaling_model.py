@@ -98,6 +98,9 @@ class Day:
     disk_mb: float
     objects: int
     memory_mb: float
+    """In one run."""
+    fixed_memory_mb: float
+    """Of it, what each run takes again."""
     page_mb: float
     index_gb_a_year: float
 
@@ -119,7 +122,8 @@ class Day:
     @property
     def runs(self) -> int:
         """How many runs the day has to be cut into, so that none takes more memory than RUN_MEMORY_MB."""
-        return max(1, -(-int(self.memory_mb) // int(RUN_MEMORY_MB)))
+        chips_mb = self.memory_mb - self.fixed_memory_mb
+        return max(1, math.ceil(chips_mb / (RUN_MEMORY_MB - self.fixed_memory_mb)))
 
     @property
     def most_gain_of_workers(self) -> float:
@@ -199,6 +203,7 @@ def predict(chips: int, figures: Figures, *, ships_per_scene: float | None = Non
         objects=chips * OBJECTS_PER_CHIP,
         page_mb=chips * PAGE_MB_PER_CHIP,
         memory_mb=figures.run_memory_mb + chips * figures.chip_memory_mb,
+        fixed_memory_mb=figures.run_memory_mb,
         index_gb_a_year=chips * 365 * figures.index_bytes / 1e9,
     )
 

@@ -74,11 +74,14 @@ def _look_through(stream: IO[bytes], filename: str, part: str) -> tuple[int, int
     """How many rows and shared texts, and how many names of sheets begin in a part; zeros where it is no XML."""
     rows_and_texts = sheets = done = last = 0
     tail = b""
+    begun = False
     while chunk := stream.read(_AT_ONCE_BYTES):
         if not done and chunk.startswith(_WIDE):
             raise InputError(filename, f"{part} in UTF-16", "parts in UTF-8")
-        if not done and not chunk.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
-            return 0, 0  # a picture, or settings of a printer
+        if not begun and (text := chunk.removeprefix(b"\xef\xbb\xbf").lstrip()):
+            if not text.startswith(b"<"):
+                return 0, 0  # a picture, or settings of a printer
+            begun = True  # XML may begin with as much that is blank as it likes
         looked_at = tail + chunk
         declared = _DECLARES.search(looked_at)
         if declared:

@@ -10,8 +10,11 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import os
 import queue
+import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -28,6 +31,7 @@ from s2chips_core.fetch import Fetcher, FetchStats
 from s2chips_core.scenes.archives import open_fetcher
 from s2chips_core.scenes.radiometry import decide_boa_offset
 from s2chips_core.scenes.scene import Scene
+from s2chips_core.signing import missing_keys
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -40,7 +44,7 @@ TASKS_A_WORKER = 2
 """So many are given out ahead: one is read while the other is on its way."""
 CONNECT_MOST_S = 30.0
 WORKERS_MOST_S = 60.0
-"""Longest wait for the first worker."""
+"""Longest wait for a worker, at the beginning and when all have gone."""
 _LOOK_UP_S = 0.2
 
 
@@ -107,29 +111,39 @@ def split_groups(groups: Groups) -> Iterator[tuple[Scene, list[CutRequest]]]:
             yield scene, ordered[first : first + step]
 
 
-def run_task(settings_json: str, scene_json: str, requests: Sequence[CutRequest], expected_version: str) -> TaskResult:
-    """One task, on a worker."""
+def run_task(
+    settings_json: str, scene_json: str, requests: Sequence[CutRequest], expected_version: str, run: str
+) -> TaskResult:
+    """One task of a run, on a worker."""
     own = version("s2chips")
     nothing = FetchStats(requests=0, bytes=0, retries=0)
     if own != expected_version:
-        problem = f"this worker has s2chips {own}, the run has {expected_version}"
+        problem = f"the worker on {socket.gethostname()} has s2chips {own}, the run has {expected_version}"
         return TaskResult(results=[], files=[], stats=nothing, problem=problem)
-    settings, fetcher = _door(settings_json)
+    scene = Scene.from_json(scene_json)
+    missing = missing_keys(os.environ) if scene.provider == "cdse" else []
+    if missing:  # else each ship would be a read_error that does not say where the keys are missing
+        problem = (
+            f"the worker on {socket.gethostname()} has no {' and '.join(missing)} in its environment: cdse needs S3 keys"
+        )
+        return TaskResult(results=[], files=[], stats=nothing, problem=problem)
+    settings, fetcher = _door(settings_json, run)
     files: dict[str, str] = {}
     before = fetcher.stats()
     try:
-        cut = cut_scenes(
-            [(Scene.from_json(scene_json), requests)], settings=settings, fetcher=fetcher, opened=files.__setitem__
-        )
+        cut = cut_scenes([(scene, requests)], settings=settings, fetcher=fetcher, opened=files.__setitem__)
         results = list(cut)
     except Exception as error:  # noqa: BLE001 - errors of ours cannot be sent, and nothing may be lost on the way
-        return TaskResult(results=[], files=[], stats=nothing, problem=f"{type(error).__name__}: {error}")
+        return TaskResult(results=[], files=[], stats=nothing, problem=f"the worker on {socket.gethostname()}: {error}")
     return TaskResult(results=results, files=list(files.items()), stats=fetcher.stats() - before, problem=None)
 
 
-@functools.lru_cache(maxsize=1)
-def _door(settings_json: str) -> tuple[Settings, Fetcher]:
-    """Kept from task to task, with its connections and what it has learned of the hosts."""
+@functools.lru_cache(maxsize=2)
+def _door(settings_json: str, run: str) -> tuple[Settings, Fetcher]:
+    """Kept from task to task of a run, with its connections and what it has learned of the hosts.
+
+    Of one run and no longer: a host that did not answer is given up for that run, and the next one asks it again.
+    """
     settings = Settings.model_validate_json(settings_json)
     return settings, open_fetcher(settings.stac, connections=settings.compute.workers)
 
@@ -139,8 +153,11 @@ class _Work:
 
     def __init__(self, address: str, settings: Settings, stop: threading.Event | None) -> None:
         self._address, self._settings_json, self._stop = address, settings.model_dump_json(), stop
+        self._run = uuid.uuid4().hex
         self._done: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._running: dict[str, Future] = {}
+        self._alone_since: float | None = None
+        """When the last worker was found to have gone."""
         self._client = self._connect()
 
     def run(self, tasks: Iterator[tuple[Scene, list[CutRequest]]]) -> Iterator[TaskResult]:
@@ -160,6 +177,7 @@ class _Work:
             except queue.Empty:
                 if self._client.status != "running":
                     raise self._lost("the connection to its scheduler ended") from None
+                self._look_for_workers()
                 continue
             yield self._result(self._running.pop(future.key))
 
@@ -194,6 +212,7 @@ class _Work:
             scene.to_json(),
             requests,
             version("s2chips"),
+            self._run,
             key=f"cut-{scene.scene_id}-{uuid.uuid4().hex}",
             pure=False,
         )
@@ -223,6 +242,19 @@ class _Work:
         except Exception as error:  # as above
             raise self._lost(f"{type(error).__name__}: {error}") from error
         return found
+
+    def _look_for_workers(self) -> None:
+        """Dask itself waits for ever."""
+        now = time.monotonic()
+        if self._threads():
+            if self._alone_since is not None:
+                log.info("the cluster %s has workers again", self._address)
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+            log.warning("the cluster %s has no worker any more: waiting %g s for one", self._address, WORKERS_MOST_S)
+        elif now - self._alone_since >= WORKERS_MOST_S:
+            raise self._lost(f"has had no worker for {WORKERS_MOST_S:g} s")
 
     def _stopped(self) -> bool:
         return self._stop is not None and self._stop.is_set()

@@ -139,6 +139,11 @@ class _Handle(io.RawIOBase):
         return bytes(data)
 
 
+def driver_of(head: bytes) -> str | None:
+    """GDAL's driver for a file with this beginning; none where it is no TIFF and no JPEG 2000."""
+    return next((name for magic, name in _DRIVERS.items() if head.startswith(magic)), None)
+
+
 def read_windows_gdal(asset: Asset, windows: Sequence[Window], fetcher: Fetcher) -> list[Pixels]:
     """The pixels of each window, in order: (rows, columns), 0 outside the raster.
 
@@ -146,7 +151,7 @@ def read_windows_gdal(asset: Asset, windows: Sequence[Window], fetcher: Fetcher)
         ReadError: the file cannot be had, is no GeoTIFF or JPEG 2000, or is not what the item says.
     """
     file = _RemoteFile(asset.href, fetcher)
-    driver = next((name for magic, name in _DRIVERS.items() if file.head.startswith(magic)), None)
+    driver = driver_of(file.head)
     if driver is None:
         raise ReadError(file.shown, f"begins with {file.head!r}, expected a TIFF or JPEG 2000 file")
     index = parse_tile_index(file.head, file.size) if driver == "JP2OpenJPEG" else None

@@ -14,7 +14,7 @@ from typing import Protocol
 from s2chips_core.chips.block_windows import DAMAGED_AGAIN, BlockWindows
 from s2chips_core.chips.cog import Header, NeedMore, Pixels, Unsupported, parse_header
 from s2chips_core.chips.engine import Engine
-from s2chips_core.chips.gdal_reader import read_windows_gdal
+from s2chips_core.chips.gdal_reader import driver_of, read_windows_gdal
 from s2chips_core.chips.grid import Window, disagreement
 from s2chips_core.chips.memory import MemoryBudget
 from s2chips_core.errors import ReadError
@@ -28,8 +28,6 @@ HEADER_FIRST_BYTES = 8 * 1024
 GDAL_BYTES = 64 * 1024 * 1024
 """What one file that GDAL has open may hold besides the windows: the pages of the file and its own blocks."""
 _LOOK_UP_S = 0.2
-_BEGINNINGS = (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+", b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
-"""Of TIFF and BigTIFF in both byte orders, of JP2, and of a bare JPEG 2000 codestream."""
 
 Directory = Header | Unsupported | ReadError
 
@@ -119,7 +117,7 @@ def _fetch_directory(href: str, fetcher: Fetcher) -> tuple[Header | Unsupported,
 def _problem(asset: Asset, found: Header | Unsupported, head: bytes) -> str | None:
     """Why this cannot be the asset's file; none where it can."""
     if isinstance(found, Unsupported):
-        return None if head.startswith(_BEGINNINGS) else f"begins with {head[:4]!r}, expected a TIFF or JPEG 2000"
+        return None if driver_of(head) else f"begins with {head[:4]!r}, expected a TIFF or JPEG 2000"
     if found.dtype.kind != "u" or found.dtype.itemsize > 2:
         return f"has 1 bands of {found.dtype.name}, expected 1 of uint8 or uint16"
     return disagreement(

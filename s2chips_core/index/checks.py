@@ -18,8 +18,8 @@ from rasterio.io import MemoryFile
 
 from s2chips_core import layout, tables
 from s2chips_core.errors import SchemaError, StorageError
-from s2chips_core.index.commit import paths_of_all_journals
 from s2chips_core.index.geojson import features
+from s2chips_core.index.journal import paths_of_all_journals
 from s2chips_core.index.labels import LABEL_SCHEMA
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day
 from s2chips_core.index.records import properties, rows_one_by_one, sidecar_fields, unique_chips

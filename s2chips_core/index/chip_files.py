@@ -5,7 +5,7 @@ Not here: the formats (`chips.artefacts`, `chips.quicklook`) and when a chip is 
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from s2chips_core import layout
@@ -67,46 +67,30 @@ def encode_artefacts(row: Mapping[str, Any], chip: Chip, settings: Settings) -> 
     return {suffix: encoded[suffix] for suffix in suffixes(masks=settings.masks.persist)}
 
 
-def write_artefacts(storage: Storage, path: str, encoded: Mapping[str, bytes], *, replaces: bool = False) -> None:
+def write_artefacts(storage: Storage, path: str, encoded: Mapping[str, bytes]) -> None:
     """Write the artefacts of the chip at `path`, the `.tif` last.
 
-    When one cannot be written, or the run is broken off, the chip is as it was before: new sidecars must not stand beside an
-    older `.tif`. If that fails too, all of it is deleted.
+    When one cannot be written, or the run is broken off, all of it is deleted: new sidecars must not stand beside an older
+    `.tif`.
 
     Args:
         storage: the dataset.
-        path: key of the `.tif`.
+        path: key of the `.tif`, where the index names no chip.
         encoded: bytes by suffix, in the order of writing.
-        replaces: whether the index has a chip there, which is kept until the new one is whole.
 
     Raises:
         StorageError: one cannot be written.
     """
-    keys = layout.chip_artefacts(path, tuple(encoded))
-    before = {key: storage.get(key) for key in keys if key != path and storage.exists(key)} if replaces else {}
     done = False
     try:
-        for key, data in zip(keys, encoded.values(), strict=True):
+        for key, data in zip(layout.chip_artefacts(path, tuple(encoded)), encoded.values(), strict=True):
             storage.put(key, data)
         done = True
     finally:
         if not done:
-            # What cannot be put right now is in the journal, and the next run of this day and source does it.
+            # What cannot be deleted now is in the journal, and the next run of this day and source does it.
             with contextlib.suppress(StorageError):
-                _take_back(storage, path, keys, before, replaces=replaces)
-
-
-def _take_back(storage: Storage, path: str, keys: Sequence[str], before: Mapping[str, bytes], *, replaces: bool) -> None:
-    if replaces and storage.exists(path):
-        with contextlib.suppress(StorageError):
-            for key in keys:
-                if key in before:
-                    if storage.get(key) != before[key]:
-                        storage.put(key, before[key])
-                elif key != path:
-                    storage.delete(key)
-            return
-    delete_artefacts(storage, path)
+                delete_artefacts(storage, path)
 
 
 def delete_artefacts(storage: Storage, path: str) -> None:

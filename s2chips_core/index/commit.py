@@ -5,22 +5,25 @@ before the first of them, lists every chip that the run may write or drop; the r
 source deletes what the journal lists and no part claims. Two sources may name the same chip: what a part or the journal
 of another source lists is left to that source.
 
-Here: the journal, the commit, the sweep. Not here: what is in the parts (`day`, `records`).
+A chip that is cut anew is staged: its artefacts wait in a folder of the run until the commit. Then the chip leaves
+`tiles.parquet`, the files take their place, and it comes back with its new row. So whoever opens what the index names has
+the pixels of that row, at any moment; a run that is given up or killed before has changed nothing.
+
+Here: the commit, the sweep. Not here: the journal (`journal`), what is in the parts (`day`, `records`).
 """
 
 import dataclasses
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 
 import pandas as pd
 import pyarrow as pa
 
 from s2chips_core import layout, tables
-from s2chips_core.errors import StorageError
 from s2chips_core.index.chip_files import MASKS_SUFFIX, delete_artefacts
 from s2chips_core.index.geojson import feature_bytes
+from s2chips_core.index.journal import Journal, paths_of_other_journals
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day, parts_of_source
 from s2chips_core.index.records import PART_SCHEMA, rows_one_by_one, sidecar, unique_chips
@@ -31,55 +34,6 @@ Parts = dict[date, dict[str, pa.Table]]
 """By scene day, then by key."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Journal:
-    """What a run may touch: key of the `.tif` -> scene day."""
-
-    writes: Mapping[str, date]
-    """Chips that it may write."""
-    drops: Mapping[str, date]
-    """Chips of its earlier parts, and of earlier runs that were killed."""
-
-    @property
-    def paths(self) -> dict[str, date]:
-        """Everything that it lists."""
-        return {**self.drops, **self.writes}
-
-    def to_json(self) -> bytes:
-        """The text that `from_json` reads."""
-        tree = {
-            name: {path: scene_day.isoformat() for path, scene_day in sorted(paths.items())}
-            for name, paths in (("writes", self.writes), ("drops", self.drops))
-        }
-        return json.dumps(tree, indent=0).encode()
-
-    @classmethod
-    def from_json(cls, key: str, data: bytes) -> "Journal":
-        """The inverse of `to_json`; StorageError when it is something else."""
-        try:
-            tree = json.loads(data)
-            return cls(**{n: {path: date.fromisoformat(day) for path, day in tree[n].items()} for n in ("writes", "drops")})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StorageError(key, f"is no journal ({error}); delete it and run the day again") from error
-
-
-def read_journal(storage: Storage, ais_day: date, source_id: str) -> Journal | None:
-    """The journal that a killed run of this source left, if any."""
-    key = layout.journal(ais_day, source_id)
-    return Journal.from_json(key, storage.get(key)) if storage.exists(key) else None
-
-
-def paths_of_other_journals(storage: Storage, ais_day: date, source_id: str) -> set[str]:
-    """What other sources, running or killed, may be writing or dropping. Call under the commit lock."""
-    return paths_of_all_journals(storage, but=layout.journal(ais_day, source_id))
-
-
-def paths_of_all_journals(storage: Storage, but: str | None = None) -> set[str]:
-    """What any source, running or killed, may be writing or dropping. Call under the commit lock."""
-    keys = [key for key in storage.list(layout.journals_folder()) if key != but]
-    return {path for key in keys for path in Journal.from_json(key, storage.get(key)).paths}
-
-
 def commit_source(
     storage: Storage,
     ais_day: date,
@@ -88,6 +42,7 @@ def commit_source(
     rows: pd.DataFrame,
     outcomes: pd.DataFrame,
     fresh: Mapping[str, date],
+    staged: Collection[str] = (),
     journal: Journal | None,
     masks: bool,
 ) -> set[date]:
@@ -97,9 +52,10 @@ def commit_source(
         storage: the dataset.
         ais_day: the day.
         source_id: the source.
-        rows: its chips, `PART_SCHEMA`; all artefacts are in place.
+        rows: its chips, `PART_SCHEMA`; all artefacts are in place, or staged.
         outcomes: its outcomes, `OUTCOME_SCHEMA`.
         fresh: chips that this run has written.
+        staged: those of them whose artefacts are staged, because the index has a chip there.
         journal: the journal of this run; none when it writes and drops no chip.
         masks: whether chips of this run have `_masks.tif`; an older one is deleted if not.
 
@@ -109,6 +65,9 @@ def commit_source(
     listed = {} if journal is None else {**journal.drops, **fresh}
     with storage.lock(COMMIT_LOCK):
         earlier = set(parts_of_source(storage, ais_day, source_id))
+        withheld = False
+        if journal is not None:
+            withheld = _replace(storage, ais_day, source_id, {path: fresh[path] for path in staged}, journal)
         days: pd.Series = rows["scene_datetime"].dt.date
         by_day: dict[date, pd.DataFrame] = {scene_day: rows[days == scene_day] for scene_day in sorted(set(days))}
         for scene_day, part in by_day.items():
@@ -123,16 +82,42 @@ def commit_source(
         tables.put_changed(storage, key, tables.conform(outcomes, OUTCOME_SCHEMA, key))
         _sweep(storage, listed, parts, paths_of_other_journals(storage, ais_day, source_id), set() if masks else set(fresh))
         storage.delete(layout.journal(ais_day, source_id))
+        if withheld and storage.exists(layout.tiles_index()):
+            put_tiles_index(storage)
     return earlier | set(by_day) | set(listed.values())
+
+
+def _replace(storage: Storage, ais_day: date, source_id: str, staged: Mapping[str, date], journal: Journal) -> bool:
+    """Let what is staged take its place; whether chips are kept out of `tiles.parquet` until the journal is gone."""
+    withheld = bool(journal.replaces)
+    if not staged:
+        return withheld
+    replaces = {**journal.replaces, **staged}
+    # From here on no index names them, whoever makes it, until a run of this day and source has committed.
+    storage.put(layout.journal(ais_day, source_id), dataclasses.replace(journal, replaces=replaces).to_json())
+    if not paths_in_index(storage, staged.values()).isdisjoint(staged):
+        put_tiles_index(storage)
+        withheld = True
+    for path in sorted(staged):
+        waiting = layout.chip_artefacts(layout.staged_chip(ais_day, source_id, path))
+        for source, target in zip(waiting, layout.chip_artefacts(path), strict=True):
+            if storage.exists(source):
+                storage.move(source, target)
+    return withheld
 
 
 def withdraw_source(storage: Storage, ais_day: date, source_id: str, *, fresh: Mapping[str, date], journal: Journal) -> None:
     """Give up a run before its commit: delete what it wrote and no part claims. Parts and outcomes stay as they are."""
     listed = {**journal.drops, **fresh}
     with storage.lock(COMMIT_LOCK):
+        storage.delete_folder(layout.staged(ais_day, source_id))
         others = paths_of_other_journals(storage, ais_day, source_id)
         _sweep(storage, listed, parts_of_paths(storage, listed), others, set())
-        storage.delete(layout.journal(ais_day, source_id))
+        key = layout.journal(ais_day, source_id)
+        if journal.replaces:  # a commit before this run was killed between two files: that still has to be made good
+            storage.put(key, dataclasses.replace(journal, writes=journal.replaces).to_json())
+        else:
+            storage.delete(key)
 
 
 def parts_of_paths(storage: Storage, paths: Mapping[str, date]) -> Parts:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from s2chips_core import layout, tables
 from s2chips_core.errors import StorageError
 from s2chips_core.index.checks import CheckResult, result_of_problems
-from s2chips_core.index.commit import paths_of_all_journals
+from s2chips_core.index.journal import paths_of_all_journals
 from s2chips_core.index.parts import COMMIT_LOCK, scene_days
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.storage import Storage

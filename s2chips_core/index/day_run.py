@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from typing import Any
 
@@ -28,9 +29,10 @@ from s2chips_core.errors import StorageError
 from s2chips_core.fetch import Fetcher
 from s2chips_core.index.batch import Cut, cut_batch
 from s2chips_core.index.chip_files import are_intact, encode_artefacts, write_artefacts
-from s2chips_core.index.commit import Journal, commit_source, withdraw_source
+from s2chips_core.index.commit import commit_source, withdraw_source
 from s2chips_core.index.day_result import DayResult, Progress
 from s2chips_core.index.earlier import Earlier, read_earlier
+from s2chips_core.index.journal import Journal
 from s2chips_core.index.outcomes import (
     Outcome,
     chipped_row,
@@ -43,7 +45,16 @@ from s2chips_core.index.outcomes import (
 from s2chips_core.index.parts import COMMIT_LOCK
 from s2chips_core.index.provenance import keep_config, keep_scene
 from s2chips_core.index.prune_moves import finish_moves
-from s2chips_core.index.records import ChipKey, chip_key, index_frame, row_from_chip, row_from_earlier
+from s2chips_core.index.records import (
+    PART_SCHEMA,
+    ChipKey,
+    chip_key,
+    in_order,
+    row_from_chip,
+    row_from_earlier,
+    rows_one_by_one,
+)
+from s2chips_core.index.row_batches import RowBatches
 from s2chips_core.index.vessels import SceneVessels, read_vessels
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
 from s2chips_core.scenes.scene import Scene
@@ -90,15 +101,19 @@ class DayRun:
         """By target_id."""
         self.vessels: dict[str, SceneVessels] = {}
         """By scene."""
-        self.rows: list[dict[str, Any]] = []
+        self.rows = RowBatches(PART_SCHEMA, "index")
+        self.kept: set[str] = set()
+        """Paths of the chips that have a row."""
         self.fresh: dict[str, date] = {}
         """Paths of the chips that this run has written."""
+        self.staged: set[str] = set()
+        """Those of them that the index has already: they wait for the commit."""
         self.files: dict[str, str] = {}
         """Reader by href."""
 
     def result(self) -> DayResult:
         """Decide, cut, commit."""
-        matches = tables.read_arrow(self.storage, layout.matches_part(self.day, self.source_id), MATCH_SCHEMA).to_pylist()
+        matches = _read_matches(self.storage, self.day, self.source_id)
         self.total = len(matches)
         candidates = self._candidates(matches)
         self.vessels = read_vessels(self.storage, self.day, self.source_id, matches, self.settings)
@@ -108,22 +123,28 @@ class DayRun:
             waiting = [c for c in candidates if not self._stands(c, earlier)]
             journal = self._journal(waiting, earlier)
             if journal is not None:
+                self.storage.delete_folder(layout.staged(self.day, self.source_id))  # of a run that was killed
                 self.storage.put(layout.journal(self.day, self.source_id), journal.to_json())
         self._report()
         with self._withdrawn_on_failure(journal):
             self._try_in_order(waiting, earlier)
-            rows = index_frame(self.rows)
+            rows = tables.to_frame(in_order(self.rows.table()))
             outcomes = outcomes_frame(self.outcomes[match["target_id"]] for match in matches)
-        scene_days = commit_source(
-            self.storage,
-            self.day,
-            self.source_id,
-            rows=rows,
-            outcomes=outcomes,
-            fresh=self.fresh,
-            journal=journal,
-            masks=self.settings.masks.persist,
-        )
+        with ThreadPoolExecutor(1, "s2chips-commit") as pool:
+            # An interruption reaches this thread only: it is heard when the commit has ended.
+            committed = pool.submit(
+                commit_source,
+                self.storage,
+                self.day,
+                self.source_id,
+                rows=rows,
+                outcomes=outcomes,
+                fresh=self.fresh,
+                staged=self.staged,
+                journal=journal,
+                masks=self.settings.masks.persist,
+            )
+            scene_days = committed.result()
         spent = self.fetcher.stats() - self.before
         readers = Counter(self.files.values())
         found = DayResult(
@@ -194,16 +215,15 @@ class DayRun:
         )
 
     def _journal(self, waiting: Sequence[_Candidate], earlier: Earlier) -> Journal | None:
-        kept = {row["path"] for row in self.rows}
-        drops = {row["path"]: row["scene_datetime"].date() for row in earlier.own.values() if row["path"] not in kept}
+        drops = {row["path"]: row["scene_datetime"].date() for row in earlier.own.values() if row["path"] not in self.kept}
         if earlier.replay is not None:
             drops |= earlier.replay.paths
         writes = {c.key.path: c.key.scene_day for c in waiting}
-        return Journal(writes=writes, drops=drops) if writes or drops else None
+        replaces = {} if earlier.replay is None else earlier.replay.replaces
+        return Journal(writes=writes, drops=drops, replaces=replaces) if writes or drops else None
 
     def _lost(self, earlier: Earlier) -> dict[str, int]:
-        kept = {row["path"] for row in self.rows}
-        targets = [row["target_id"] for row in earlier.own.values() if row["path"] not in kept]
+        targets = [row["target_id"] for row in earlier.own.values() if row["path"] not in self.kept]
         now = Counter(str(self.outcomes[t]["outcome"]) if t in self.outcomes else "no target" for t in targets)
         return {outcome: n for outcome, n in sorted(now.items()) if outcome != Outcome.CHIPPED}  # those have another chip
 
@@ -253,10 +273,11 @@ class DayRun:
                 software_version=self.software_version,
                 config_hash=self.settings.config_hash,
             )
-            path = candidate.key.path
-            write_artefacts(
-                self.storage, path, encode_artefacts(row, chip, self.settings), replaces=path in earlier.indexed_paths
-            )
+            path, place = candidate.key.path, candidate.key.path
+            if path in earlier.indexed_paths:
+                place = layout.staged_chip(self.day, self.source_id, path)
+                self.staged.add(path)
+            write_artefacts(self.storage, place, encode_artefacts(row, chip, self.settings))
             self.fresh[path] = candidate.key.scene_day
             return row
 
@@ -316,6 +337,7 @@ class DayRun:
 
     def _chipped(self, candidate: _Candidate, row: dict[str, Any]) -> None:
         self.rows.append(row)
+        self.kept.add(row["path"])
         self.outcomes[candidate.match["target_id"]] = chipped_row(candidate.match, row)
 
     def _report(self) -> None:
@@ -330,6 +352,13 @@ class DayRun:
                     seconds=time.monotonic() - self.began,
                 )
             )
+
+
+def _read_matches(storage: Storage, day: date, source_id: str) -> list[dict[str, Any]]:
+    """The rows of its matches. The text of a scene, which is some kB, is held once for all its ships."""
+    table = tables.read_arrow(storage, layout.matches_part(day, source_id), MATCH_SCHEMA)
+    texts: dict[str, str] = {}
+    return [match | {"scene": texts.setdefault(match["scene"], match["scene"])} for match in rows_one_by_one(table)]
 
 
 def _request(candidate: _Candidate) -> CutRequest:

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from s2chips_core import layout, tables
-from s2chips_core.index.commit import Journal, paths_of_other_journals, read_journal
+from s2chips_core.index.journal import Journal, paths_of_other_journals, read_journal
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, STANDING
 from s2chips_core.index.parts import join_parts, parts_of_scene_day, parts_of_source
 from s2chips_core.index.records import PART_SCHEMA

@@ -6,6 +6,7 @@ made of it. What is in use is left, and named. Here: AIS, trash, journals of cap
 runs (`s2chips_dagster.old_runs`).
 """
 
+import contextlib
 import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,12 +20,12 @@ from s2chips_core.errors import StorageError
 from s2chips_core.index.parts import COMMIT_LOCK
 from s2chips_core.index.prune import PRUNE_LOCK
 from s2chips_core.index.prune_trash import list_trashes
-from s2chips_core.storage import LOCKS, Entry, Storage
+from s2chips_core.storage import LOCKS, Entry, Storage, lock_name
 
 AIS, TRASH, JOURNAL, PAGES, LOCK = "AIS", "trash", "journal", "pages", "lock"
 KINDS = (AIS, TRASH, JOURNAL, PAGES, LOCK)
 BROKEN_OFF = timedelta(days=1)
-"""The removal of a journal takes seconds: what is left of one for so long was broken off."""
+"""Removing a journal, filling and removing a trash take seconds: what is left of it for so long was broken off."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +70,7 @@ def find_old(settings: Settings, storage: Storage, now: datetime) -> list[Old]:
     found: list[Old] = []
     if keep.ais_days is not None:
         found += _old_ais(settings, storage, now)
-    if keep.trash_days is not None:
-        found += _old_trash(storage, now - timedelta(days=keep.trash_days))
+    found += _old_trash(storage, now, keep.trash_days)
     found += _old_journals(storage, now, keep.journal_days)
     if keep.report_days is not None:
         found += _old_pages(storage, now.date() - timedelta(days=keep.report_days))
@@ -141,21 +141,27 @@ def _is_chipped(storage: Storage, day: date, entries: Sequence[Entry]) -> bool:
 
 
 def _remove_ais(one: Old, settings: Settings, storage: Storage, now: datetime) -> None:
-    sources = sorted({layout.source_of_ais_key(key) for key in one.keys})
-    for source in sources:
-        # A run of the day that began meanwhile has this lock until its chips are in the index.
-        with storage.lock(layout.source_lock(one.since, source), 0.0):
-            if one.since in _needed(settings, storage) or one.since >= _ais_before(settings, now):
-                raise StorageError(layout.ais_folder(one.since), "a chip needs it by now")
-            _delete(storage, [key for key in one.keys if layout.source_of_ais_key(key) == source])
+    with contextlib.ExitStack() as held:
+        # A run of the day that began meanwhile has its source's lock until its chips are in the index.
+        for source in sorted({layout.source_of_ais_key(key) for key in one.keys}):
+            held.enter_context(storage.lock(layout.source_lock(one.since, source), 0.0))
+        if one.since in _needed(settings, storage) or one.since >= _ais_before(settings, now):
+            raise StorageError(layout.ais_folder(one.since), "a chip needs it by now")
+        _delete(storage, one.keys)
 
 
-def _old_trash(storage: Storage, before: datetime) -> list[Old]:
-    return [
-        _old(TRASH, note.trash_id, note.created_at.date(), storage.entries(layout.trash(note.trash_id)))
-        for note in list_trashes(storage)
-        if note.created_at < before and not storage.exists(layout.move_journal(note.trash_id))
-    ]
+def _old_trash(storage: Storage, now: datetime, days: int | None) -> list[Old]:
+    """Those that were filled so long ago; and what filling or removing one has left that was broken off: it has no note."""
+    notes, trashes = {note.trash_id: note for note in list_trashes(storage)}, defaultdict(list)
+    for entry in storage.entries(layout.trash_folder()):
+        trashes[entry.key.split("/")[1]].append(entry)
+    age, found = timedelta(days=days) if days is not None else None, []
+    for trash_id, entries in trashes.items():
+        note = notes.get(trash_id)
+        least, since = (BROKEN_OFF, _youngest(entries)) if note is None else (age, note.created_at)
+        if least is not None and since < now - least and not storage.exists(layout.move_journal(trash_id)):
+            found.append(_old(TRASH, trash_id, since.date(), entries))
+    return found
 
 
 def _remove_trash(one: Old, storage: Storage) -> None:
@@ -175,7 +181,7 @@ def _old_journals(storage: Storage, now: datetime, days: int | None) -> list[Old
     for capture_id, entries in captures.items():
         age = timedelta(days=days) if days is not None else None
         least = age if capture_id in whole else BROKEN_OFF
-        youngest = max(entry.modified for entry in entries)
+        youngest = _youngest(entries)
         if least is not None and youngest < now - least and not is_held(storage, capture_id):
             found.append(_old(JOURNAL, capture_id, youngest.date(), entries))
     return found
@@ -191,17 +197,17 @@ def _old_pages(storage: Storage, before: date) -> list[Old]:
 
 
 def _old_locks(storage: Storage, before: datetime) -> list[Old]:
-    locks = [entry for entry in storage.entries(LOCKS) if entry.key.endswith(".lock") and entry.modified < before]
-    return [_old(LOCK, _lock_name(entry.key), entry.modified.date(), [entry]) for entry in locks]
-
-
-def _lock_name(key: str) -> str:
-    return key.removeprefix(f"{LOCKS}/").removesuffix(".lock")
+    named = ((lock_name(entry.key), entry) for entry in storage.entries(LOCKS))
+    return [_old(LOCK, name, entry.modified.date(), [entry]) for name, entry in named if name and entry.modified < before]
 
 
 def _remove_lock(one: Old, storage: Storage) -> None:
     with storage.lock(one.name, 0.0):
         storage.forget_lock(one.name)
+
+
+def _youngest(entries: Iterable[Entry]) -> datetime:
+    return max(entry.modified for entry in entries)
 
 
 def _old(kind: str, name: str, since: date, entries: Sequence[Entry]) -> Old:

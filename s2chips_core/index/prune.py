@@ -22,7 +22,7 @@ from s2chips_core import layout, tables
 from s2chips_core.ais.recorded import RecordedAis
 from s2chips_core.config import Settings
 from s2chips_core.errors import InputError, LockedError
-from s2chips_core.index.commit import paths_of_all_journals
+from s2chips_core.index.journal import paths_of_all_journals
 from s2chips_core.index.outcomes import Outcome
 from s2chips_core.index.parts import COMMIT_LOCK, parts_of_scene_day, scene_days
 from s2chips_core.index.prune_moves import Action, Move, Tell, carry_out, finish_moves, put_move

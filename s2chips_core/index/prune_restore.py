@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from s2chips_core import layout, tables
-from s2chips_core.index.commit import paths_of_all_journals
+from s2chips_core.index.journal import paths_of_all_journals
 from s2chips_core.index.outcomes import Outcome
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day
 from s2chips_core.index.prune import IN_JOURNAL, PRUNE_LOCK, hold_sources

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 import shapely.geometry
 
@@ -249,8 +250,12 @@ def oriented(geometry: shapely.Geometry) -> shapely.Geometry:
 def index_frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows as a frame of `PART_SCHEMA`, sorted by `scene_datetime`, then `chip_id`."""
     frame = pd.DataFrame(list(rows), columns=PART_SCHEMA.names)
-    table = tables.conform(frame, PART_SCHEMA, "index")
-    return tables.to_frame(table.sort_by([("scene_datetime", "ascending"), ("chip_id", "ascending")]))
+    return tables.to_frame(in_order(tables.conform(frame, PART_SCHEMA, "index")))
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    """Sorted by `scene_datetime`, then `chip_id`."""
+    return table.sort_by([("scene_datetime", "ascending"), ("chip_id", "ascending")])
 
 
 def unique_chips(table: pa.Table) -> pa.Table:
@@ -266,10 +271,12 @@ def unique_chips(table: pa.Table) -> pa.Table:
         ("created_at", "descending"),
         ("source_id", "ascending"),
     ]
-    ordered = table.sort_by(order)
+    # Only these columns are sorted: a sorted copy of the table, of which some rows are taken, would be three tables at once.
+    places = pc.sort_indices(table.select([name for name, _ in order]), sort_keys=order).to_numpy()
     # `chip_id` is made of `scene_datetime` too, so equals are neighbours.
-    ids = ordered["chip_id"].to_numpy()
-    return ordered.filter(np.concatenate([[True], ids[1:] != ids[:-1]])) if len(ids) else ordered
+    ids = table["chip_id"].to_numpy()[places]
+    kept = places[np.concatenate([[True], ids[1:] != ids[:-1]])] if len(ids) else places
+    return table if np.array_equal(kept, np.arange(len(ids))) else table.take(pa.array(kept))
 
 
 def rows_one_by_one(table: pa.Table) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ Here: deriving it from the parts. Not here: the parts (`parts`), which row group
 The file is always written as a new one and takes the place of the old one at once. The row groups of days whose parts have
 not changed are copied as bytes; the others are made from the parts of the days that have changed and, for the days beside
 them, from the old row group. Where the old file is not exactly what this version would have written, everything is made from
-the parts.
+the parts. Chips whose files are being replaced are left out meanwhile (`journal`).
 """
 
 import contextlib
@@ -29,6 +29,7 @@ from s2chips_core import layout, tables
 from s2chips_core.errors import StorageError
 from s2chips_core.index import geoparquet
 from s2chips_core.index.geoparquet import GEO_KEY, Extent, extent_of, geo_text, write_groups
+from s2chips_core.index.journal import replaced_now
 from s2chips_core.index.parquet_footer import MAGIC, Footer, RowGroup, read_footer
 from s2chips_core.index.parts import COMMIT_LOCK
 from s2chips_core.index.records import INDEX_SCHEMA, unique_chips
@@ -85,14 +86,15 @@ def put_tiles_index(storage: Storage) -> TilesIndexResult:
     """`build_tiles_index` for those who hold the commit lock."""
     began = time.monotonic()
     versions = storage.versions(layout.index_parts_folder())
-    build = _Build(storage, versions)
+    withheld = replaced_now(storage)
+    build = _Build(storage, versions, withheld)
     anew = None
     try:
         build.from_file()
     except _UnlikeError as unlike:
         anew = str(unlike)
         logger.info("%s is made from all %d parts: %s", layout.tiles_index(), len(versions), anew)
-        build = _Build(storage, versions)
+        build = _Build(storage, versions, withheld)
         build.from_parts()
     return TilesIndexResult(
         rows=sum(segment.rows for segment in build.segments),
@@ -175,9 +177,9 @@ class _File:
 class _Build:
     """One build; holds the rows of about one row group, or of one day if it has more."""
 
-    def __init__(self, storage: Storage, versions: Mapping[str, str]) -> None:
-        self.storage = storage
-        self.wanted = day_digests(versions)
+    def __init__(self, storage: Storage, versions: Mapping[str, str], withheld: Mapping[str, date]) -> None:
+        self.storage, self.withheld = storage, withheld
+        self.wanted = day_digests(versions, withheld)
         self.parts: dict[date, list[str]] = {}
         """Keys by scene day."""
         for key in versions:
@@ -271,7 +273,10 @@ class _Build:
         for key, part in zip(keys, found, strict=True):
             _refuse_other_days(key, part, scene_day)
         self.parts_read += len(keys)
-        return unique_chips(pa.concat_tables(found))
+        chips = unique_chips(pa.concat_tables(found))
+        if scene_day in self.withheld.values():
+            chips = chips.filter(pc.invert(pc.is_in(chips["path"], value_set=pa.array(self.withheld, pa.string()))))
+        return chips
 
 
 def _refuse_other_days(key: str, part: pa.Table, scene_day: date) -> None:

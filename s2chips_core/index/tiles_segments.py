@@ -108,15 +108,19 @@ Run = tuple[Standing | Changed, ...]
 """Days in order that are written anew."""
 
 
-def day_digests(versions: Mapping[str, str]) -> dict[date, str]:
-    """Scene day -> 16 hex digits that are others when a part of the day has come, gone or changed.
+def day_digests(versions: Mapping[str, str], withheld: Mapping[str, date] | None = None) -> dict[date, str]:
+    """Scene day -> 16 hex digits that are others when a part of the day has come, gone or changed, or a chip is withheld.
 
     Args:
         versions: of all index parts by key (`Storage.versions`).
+        withheld: chips that the index is not to name now: path -> scene day.
     """
     of_day: dict[date, list[str]] = {}
     for key in sorted(versions):
         of_day.setdefault(layout.scene_day_of_index_part(key), []).append(f"{key} {versions[key]}\n")
+    for path, day in sorted((withheld or {}).items()):
+        if day in of_day:
+            of_day[day].append(f"without {path}\n")
     return {day: hashlib.sha256("".join(lines).encode()).hexdigest()[:16] for day, lines in sorted(of_day.items())}
 
 

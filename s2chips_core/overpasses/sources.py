@@ -31,8 +31,8 @@ CACHE_LOCK = "plan-sources"
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 _COPY = re.compile(r"(?P<sha>[0-9a-f]{32})-(?P<at>\d{8}T\d{6}Z)(?P<failed>-failed)?")
-# The group is atomic: with backtracking the time doubles with each comment.
 _PAGE_BEGINS_BYTES = 64 * 1024
+# The group is atomic: with backtracking the time doubles with each comment.
 _HTML = re.compile(
     rb"(?>(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*)<(!doctype\s+html|html|head|body)\b",
     re.IGNORECASE | re.DOTALL,

@@ -30,6 +30,7 @@ from s2chips_core.pages import facts
 from s2chips_core.pages.day_items import MAX_INLINE_QUICKLOOKS, chip_items, refused_items
 from s2chips_core.pages.day_map import DayMap, build_map
 from s2chips_core.pages.day_summary import build_funnel, build_tiles, find_mismatches
+from s2chips_core.pages.item_chunks import item_chunks
 from s2chips_core.pages.items import refused_name
 from s2chips_core.pages.limits import Limits, read_limits
 from s2chips_core.pages.overpasses import STATUS_NOTES, DayOverpasses, build_overpasses, read_overpasses
@@ -42,8 +43,12 @@ from s2chips_core.scenes.scene import Scene
 from s2chips_core.storage import Storage
 
 STYLES = ("page.css", "viewer.css")
-SCRIPTS = ("dom.js", "viewer.js", "day.js")
+SCRIPTS = ("dom.js", "viewer.js", "day_store.js", "day_map.js", "day.js")
 _INDEX_HEAD_ROWS = 10
+
+SHOWN_ROWS = 100
+"""Of the targets without a chip, in the table that is there at once; the others are markup that the script reads when they
+are wanted (`templates/day.js`), and that a browser without scripts shows as a second table."""
 
 _SCANNED_ROWS = 500
 """Of the matches at once: each tells its whole scene, which is some kB."""
@@ -177,13 +182,14 @@ def _pieces(
         chip_items(chips, of_chip, quicklooks=quicklooks, views=views, limits=limits, fixes=fixes),
         refused_items(refused, matches.scenes, limits),
     )
+    named = ((refused_name(number, row), row) for number, row in enumerate(refused, 1))
     types = {kind or facts.NOT_SAID for kind in (*chips.column("ship_type"), *refused.column("ship_type"))}
     return page_pieces(
         "day.html.j2",
         styles=STYLES,
         scripts=SCRIPTS,
         data={
-            "items": items,
+            "chunks": item_chunks(items),
             "layouts": {one.name: one.to_json() for one in dict.fromkeys(view.layout for view in views.values())},
             "labels": {outcome: note.label for outcome, note in facts.OUTCOME_NOTES.items()},
         }
@@ -209,7 +215,9 @@ def _pieces(
         ],
         synthetic=targets.column("ais_source").count("synthetic"),
         chip_count=len(chips),
-        refused=((refused_name(number, row), row) for number, row in enumerate(refused, 1)),
+        refused_first=itertools.islice(named, SHOWN_ROWS),
+        refused_others=named,
+        refused_more=len(refused) > SHOWN_ROWS,
         refused_count=len(refused),
         day_map=_day_map(scenes, chips, refused),
         outcome_of={f"target-{n}": sys.intern(outcome) for n, outcome in enumerate(refused.column("outcome"), 1)},

@@ -4,6 +4,7 @@ Every page is had or the search fails: half an answer is never passed on as a wh
 """
 
 import json
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from pystac_client.stac_api_io import StacApiIO
 from requests import PreparedRequest, Request, RequestException, Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
-from urllib3.exceptions import DecodeError, HTTPError, InvalidHeader, ProtocolError
+from urllib3.exceptions import DecodeError, HTTPError, InvalidHeader, ProtocolError, ReadTimeoutError
 
 from s2chips_core.errors import ArchiveError, ReadError
 from s2chips_core.hrefs import check_allowed, host_of, without_query
@@ -27,7 +28,7 @@ MOST_PAGES = 1000
 TIMEOUT_S = (10.0, 60.0)
 RETRIES = 5
 BACKOFF_MOST_S = 20.0
-BODY_BROKE_OFF = (ProtocolError, DecodeError)
+BODY_BROKE_OFF = (ProtocolError, DecodeError, ReadTimeoutError)
 RETRY_AFTER_LONGEST_S = 60
 ANSWER_MOST_BYTES = 64 * 1024 * 1024
 """Unpacked; a page is asked for with 4 MB."""
@@ -88,6 +89,7 @@ class CountingStacIO(StacApiIO):
             max_retries=_Retry(
                 total=retries,
                 backoff_factor=backoff_s,
+                backoff_jitter=backoff_s,
                 backoff_max=BACKOFF_MOST_S,
                 status_forcelist=(429, 500, 502, 503, 504),
                 allowed_methods=None,
@@ -163,7 +165,7 @@ class CountingStacIO(StacApiIO):
         return body.decode("utf-8")
 
     def read_json(self, source: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The same as ever; a body that broke off, or is no JSON, is asked for again: urllib3 has no part in bodies."""
+        """As ever; a body that breaks off, stands still or is no JSON is asked for again: urllib3 has no part in bodies."""
         for number in range(self._retries + 1):
             try:
                 read: dict[str, Any] = super().read_json(source, *args, **kwargs)
@@ -174,7 +176,8 @@ class CountingStacIO(StacApiIO):
             except APIError as error:
                 if number == self._retries or not isinstance(error.__cause__, BODY_BROKE_OFF):
                     raise
-            time.sleep(min(self._backoff_s * 2**number, BACKOFF_MOST_S))
+            # Runs that began together do not ask again together.
+            time.sleep(min(self._backoff_s * (2**number + random.random()), BACKOFF_MOST_S))  # noqa: S311 - no secret
         raise AssertionError("the loop above returns or raises")
 
     def get_pages(

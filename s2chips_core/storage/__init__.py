@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from s2chips_core.sections import StorageSettings
-from s2chips_core.storage.base import LOCKS, Entry, Storage
+from s2chips_core.storage.base import LOCKS, Entry, Storage, lock_name
 from s2chips_core.storage.local import LocalStorage
 
-__all__ = ["LOCKS", "Entry", "LocalStorage", "Storage", "open_storage"]
+__all__ = ["LOCKS", "Entry", "LocalStorage", "Storage", "lock_name", "open_storage"]
 
 
 def open_storage(settings: StorageSettings, environment: Mapping[str, str]) -> Storage:

@@ -14,7 +14,7 @@ from typing import IO, Protocol
 from s2chips_core.errors import StorageError
 
 LOCKS = ".locks"
-"""Below it the storage keeps its locks, as `{name}.lock`."""
+"""Below it the storage keeps its locks."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,3 +85,14 @@ def key_parts(key: str) -> tuple[str, ...]:
     if not parts or key.startswith("/") or "\\" in key or "\0" in key or ".." in parts:
         raise StorageError(key, "is no key: expected a relative path without '..'")
     return parts
+
+
+def lock_key(name: str) -> str:
+    """Where a storage that keeps its own locks keeps `name`; what an error calls it."""
+    return f"{LOCKS}/{name}.lock"
+
+
+def lock_name(key: str) -> str | None:
+    """The name of the lock at `key`; none for what is no `lock_key`."""
+    below, suffix = f"{LOCKS}/", ".lock"
+    return key[len(below) : -len(suffix)] if key.startswith(below) and key.endswith(suffix) else None

@@ -17,7 +17,7 @@ from typing import IO
 from filelock import FileLock, Timeout
 
 from s2chips_core.errors import LockedError, StorageError
-from s2chips_core.storage.base import LOCKS, Entry, key_parts
+from s2chips_core.storage.base import Entry, key_parts, lock_key
 from s2chips_core.storage.scratch import forget_scratch, scratch_folder
 
 _FINE_NS = 1_000_000
@@ -160,8 +160,7 @@ class LocalStorage:
         """Rename the file, and remove the folders it leaves empty."""
         path, new = self.path(source), self.path(target)
         try:
-            new.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(new)
+            _rename(path, new)
         except OSError as error:
             raise StorageError(source, f"cannot be moved to {target} under {self.root}: {error.strerror}") from error
         self._remove_empty_parents(path)
@@ -190,10 +189,10 @@ class LocalStorage:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 held.enter_context(FileLock(path, timeout=timeout_s))
             except Timeout as error:
-                raise LockedError(f".locks/{name}.lock", f"still held by another process after {timeout_s:g} s") from error
+                raise LockedError(lock_key(name), f"still held by another process after {timeout_s:g} s") from error
             except OSError as error:
                 problem = f"cannot be locked under {self.root}: {error.strerror}"
-                raise StorageError(f".locks/{name}.lock", problem) from error
+                raise StorageError(lock_key(name), problem) from error
             yield
 
     def forget_lock(self, name: str) -> None:
@@ -202,27 +201,28 @@ class LocalStorage:
             self._lock_file(name).unlink(missing_ok=True)
 
     def _lock_file(self, name: str) -> Path:
-        return self.root / LOCKS / f"{name}.lock"
+        return self.root / lock_key(name)
 
     def url(self, key: str) -> str:
         """The absolute path."""
         return str(self.path(key))
 
 
-def _rename(temporary: Path, path: Path) -> None:
+def _rename(source: Path, path: Path) -> None:
     try:
-        temporary.replace(path)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.replace(path)
+        try:
+            source.replace(path)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(path)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         # A folder of the dataset that lies on another disk.
-        beside = path.with_name(temporary.name)
+        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
-            shutil.copyfile(temporary, beside)
+            shutil.copyfile(source, beside)
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
-        temporary.unlink()
+        source.unlink()

@@ -9,11 +9,13 @@ import contextlib
 import hashlib
 import io
 import logging
+import random
 import re
 import tempfile
 import threading
+import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -30,7 +32,7 @@ from obstore.exceptions import (
 from obstore.store import S3Store
 
 from s2chips_core.errors import LockedError, StorageError
-from s2chips_core.storage.base import Entry, key_parts
+from s2chips_core.storage.base import LOCKS, Entry, key_parts, lock_key
 from s2chips_core.storage.lease import Lease, hold
 
 log = logging.getLogger(__name__)
@@ -43,13 +45,22 @@ _FROM_ENVIRONMENT = {
     "session_token": SESSION_TOKEN_VARIABLE,
 }
 DEFAULT_REGION = "us-east-1"
-REQUEST_MOST_S = 25
-"""Longest time of one request: below `lease.SURE_S`, so that none is still on its way when a lock may have been lost."""
-_RETRIES, _RETRY_MOST = 5, timedelta(seconds=20)
+REQUEST_MOST_S = 20
+_RETRIES, _RETRY_MOST_S, _BACKOFF_MOST_S = 12, 5, 3
+WRITE_MOST_S = _RETRY_MOST_S + _BACKOFF_MOST_S + REQUEST_MOST_S
+"""Longest time of one write with all its attempts: no longer than a lock lasts after `lease.SURE_S`, so that none is still
+on its way when another may have the lock."""
+LOCK_REQUEST_MOST_S = 8
+"""Of the lock's own requests: a hanging one must leave time for others before `lease.SURE_S`."""
+_ATTEMPTS = 3
 _READ_BYTES = 1 << 20
+PART_BYTES, _PARTS_AT_ONCE = 5 << 20, 2
+"""Of a long upload: what is under way at once shares the link, and has REQUEST_MOST_S: 4 Mbit/s do."""
 _DELETE_MOST = 1000
 _NO_RANGES = "non-partial response"
 """What object_store says of a service that answers a range with the whole object."""
+_CLOCK = f"{LOCKS}/.clock"
+"""What is put to learn the service's time: everybody's, and only ever replaced."""
 _STATUS = re.compile(r"status code: [0-9]{3}( [A-Z][A-Za-z ]+)?")
 """Up to here obstore's sentence is its own; behind it the service's answer, which may repeat the keys it was asked with."""
 
@@ -82,26 +93,42 @@ class S3Storage:
         if endpoint:
             config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
         config |= {name: environment[v].strip() for name, v in _FROM_ENVIRONMENT.items() if environment.get(v, "").strip()}
+        options: Any = {
+            "allow_http": bool(endpoint) and str(endpoint).startswith("http://"),
+            "timeout": timedelta(seconds=REQUEST_MOST_S),
+            "connect_timeout": timedelta(seconds=5),
+        }
         self._store = S3Store(
             bucket,
             prefix=prefix or None,
             config=config,
-            client_options={
-                "allow_http": bool(endpoint) and str(endpoint).startswith("http://"),
-                "timeout": timedelta(seconds=REQUEST_MOST_S),
-                "connect_timeout": timedelta(seconds=5),
+            client_options=options,
+            retry_config={
+                "max_retries": _RETRIES,
+                "retry_timeout": timedelta(seconds=_RETRY_MOST_S),
+                "backoff": {
+                    "init_backoff": timedelta(milliseconds=100),
+                    "max_backoff": timedelta(seconds=_BACKOFF_MOST_S),
+                    "base": 2,
+                },
             },
-            retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_MOST},
+        )
+        self._lock_store = S3Store(
+            bucket,
+            prefix=prefix or None,
+            config=config,
+            client_options=options | {"timeout": timedelta(seconds=LOCK_REQUEST_MOST_S)},
+            retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=1)},
         )
         self._mutex = threading.Lock()
         self._turns: dict[str, threading.Lock] = {}
-        self._leases: list[Lease] = []
+        self._leases: dict[Lease, _LockObject] = {}
         self._conditional: bool | None = None
 
     def put(self, key: str, data: bytes) -> None:
         """One request, or an upload in parts."""
         with self._writing(key) as path:
-            obstore.put(self._store, path, data)
+            self._upload(key, path, io.BytesIO(data), len(data))
 
     def get(self, key: str) -> bytes:
         """The object at `key`."""
@@ -121,9 +148,10 @@ class S3Storage:
         try:
             with tempfile.TemporaryFile() as file:
                 yield file
+                size = file.seek(0, io.SEEK_END)
                 file.seek(0)
                 with self._writing(key) as path:
-                    obstore.put(self._store, path, file)
+                    self._upload(key, path, file, size)
         except OSError as error:
             raise StorageError(key, f"cannot be written: its temporary file here: {error.strerror}") from error
 
@@ -171,7 +199,7 @@ class S3Storage:
         start = _path(source)
         with self._writing(target) as path, self._told(source, f"cannot be moved to {target}"):
             obstore.copy(self._store, start, path)
-            obstore.delete(self._store, start)
+            self._remove(source, [start])
 
     def delete_folder(self, prefix: str) -> None:
         """Remove all objects below `prefix`."""
@@ -191,21 +219,22 @@ class S3Storage:
         with self._mutex:
             turn = self._turns.setdefault(name, threading.Lock())
         if not turn.acquire(timeout=timeout_s):
-            raise LockedError(f".locks/{name}.lock", f"still held by another thread after {timeout_s:g} s")
+            raise LockedError(lock_key(name), f"still held by another thread after {timeout_s:g} s")
         try:
             if self._locks == "this_machine":
                 with self._machine_lock(name, timeout_s):
                     yield
                 return
             self._check_conditions()
-            with hold(_LockObject(self, f".locks/{name}.lock"), name, timeout_s) as lease:
+            place = _LockObject(self, lock_key(name))
+            with hold(place, name, timeout_s) as lease:
                 with self._mutex:
-                    self._leases.append(lease)
+                    self._leases[lease] = place
                 try:
                     yield
                 finally:
                     with self._mutex:
-                        self._leases.remove(lease)
+                        del self._leases[lease]
         finally:
             turn.release()
 
@@ -213,7 +242,7 @@ class S3Storage:
         """Remove the lock's object."""
         if self._locks == "conditional":
             with contextlib.suppress(BaseError, FileNotFoundError):  # where it cannot be removed it does no harm
-                obstore.delete(self._store, f".locks/{name}.lock")
+                obstore.delete(self._store, lock_key(name))
         else:
             with contextlib.suppress(OSError):
                 self._machine_file(name).unlink(missing_ok=True)
@@ -225,16 +254,50 @@ class S3Storage:
     @contextlib.contextmanager
     def _writing(self, key: str) -> Iterator[str]:
         path = _path(key)
-        with self._mutex:
-            leases = list(self._leases)
-        for lease in leases:
-            lease.check(key)
+        self._check_leases(key)
         with self._told(key, "cannot be written"):
             yield path
 
+    def _check_leases(self, key: str, *, renew: bool = False) -> None:
+        with self._mutex:
+            leases = dict(self._leases)
+        for lease, place in leases.items():
+            if renew:
+                lease.renew(place)
+            lease.check(key)
+
+    def _upload(self, key: str, path: str, file: IO[bytes], size: int) -> None:
+        if size <= PART_BYTES:
+            obstore.put(self._store, path, file.read(), use_multipart=False)
+            return
+
+        def once() -> None:
+            file.seek(0)
+            # Whatever raises, it is not closed: parts alone are no object.
+            writer = obstore.open_writer(self._store, path, buffer_size=PART_BYTES, max_concurrency=_PARTS_AT_ONCE)
+            while part := file.read(PART_BYTES):
+                self._check_leases(key)
+                writer.write(part)
+            # The last parts, and the request that makes them an object, may take longer than one write.
+            self._check_leases(key, renew=True)
+            writer.close()
+
+        # An upload that was ended and whose answer was lost cannot be ended again: "no such upload".
+        _try(once)
+
     def _delete(self, key: str, paths: Sequence[str]) -> None:
-        with self._writing(key), self._told(key, "cannot be removed"), contextlib.suppress(FileNotFoundError):
-            obstore.delete(self._store, paths)
+        with self._writing(key), self._told(key, "cannot be removed"):
+            self._remove(key, paths)
+
+    def _remove(self, key: str, paths: Sequence[str]) -> None:
+        """Again where the connection broke: obstore does not, because it asks by POST."""
+
+        def once() -> None:
+            self._check_leases(key)
+            with contextlib.suppress(FileNotFoundError):
+                obstore.delete(self._store, paths)
+
+        _try(once)
 
     def _metas(self, prefix: str) -> Iterator[Any]:
         with self._told(prefix, "cannot be listed"):
@@ -249,24 +312,36 @@ class S3Storage:
             raise StorageError(key, f"{problem} in s3://{self._bucket}: {_reason(error)}") from None
 
     def _check_conditions(self) -> None:
-        """Whether the service refuses to create what is there: some answer as if they did, and write."""
+        """Whether the service refuses to write over what is there: some answer as if they did, and write."""
         with self._mutex:
-            if self._conditional is None:
-                key = f".locks/.probe-{uuid.uuid4().hex}"
-                with self._told(key, "cannot be written"):
-                    obstore.put(self._store, key, b"1", mode="create")
+            for left in reversed(range(_ATTEMPTS)):
+                if self._conditional is None:
                     try:
-                        obstore.put(self._store, key, b"2", mode="create")
-                        self._conditional = False
-                    except (AlreadyExistsError, PreconditionError):
-                        self._conditional = True
-                    obstore.delete(self._store, key)
+                        self._conditional = self._probe()
+                    except StorageError:
+                        if not left:
+                            raise
             if not self._conditional:
                 raise StorageError(
-                    ".locks",
-                    f"the service of s3://{self._bucket} ignores If-None-Match, so that it cannot keep two writers apart; "
-                    "expected one that keeps to it, or storage.s3_locks: this_machine and all runs on one machine",
+                    LOCKS,
+                    f"the service of s3://{self._bucket} ignores If-None-Match or If-Match, so that it cannot keep two "
+                    "writers apart; expected one that keeps to both, or storage.s3_locks: this_machine and all runs on one "
+                    "machine",
                 )
+
+    def _probe(self) -> bool:
+        probe = _LockObject(self, lock_key(f"probe-{uuid.uuid4().hex}"))  # what a kill leaves of it gets old as locks do
+        first = probe.write(b"1", None)
+        if first is None:  # the answer was lost: nobody else knows the key
+            found = probe.read()
+            first = "" if found is None else found[1]
+        kept = probe.write(b"2", None) is None
+        if kept:
+            probe.write(b"3", first)
+            kept = probe.write(b"4", first) is None
+        with self._told(probe.key, "cannot be removed"):
+            obstore.delete(self._lock_store, probe.key)
+        return kept
 
     @contextlib.contextmanager
     def _machine_lock(self, name: str, timeout_s: float) -> Iterator[None]:
@@ -276,9 +351,9 @@ class S3Storage:
             held = FileLock(path, timeout=timeout_s)
             held.acquire()
         except Timeout as error:
-            raise LockedError(f".locks/{name}.lock", f"still held by another process after {timeout_s:g} s") from error
+            raise LockedError(lock_key(name), f"still held by another process after {timeout_s:g} s") from error
         except OSError as error:
-            raise StorageError(f".locks/{name}.lock", f"cannot be locked at {path}: {error.strerror}") from error
+            raise StorageError(lock_key(name), f"cannot be locked at {path}: {error.strerror}") from error
         try:
             yield
         finally:
@@ -293,13 +368,13 @@ class _LockObject:
     """The `lease.Place` of a lock."""
 
     def __init__(self, storage: S3Storage, key: str) -> None:
-        self._storage, self._key = storage, key
+        self._storage, self.key = storage, key
 
     def read(self) -> tuple[bytes, str] | None:
         """The object and its ETag."""
-        with self._storage._told(self._key, "cannot be read"):
+        with self._storage._told(self.key, "cannot be read"):
             try:
-                result = obstore.get(self._storage._store, self._key)
+                result = obstore.get(self._storage._lock_store, self.key)
             except FileNotFoundError:
                 return None
             return bytes(result.bytes()), str(result.meta["e_tag"])
@@ -307,11 +382,22 @@ class _LockObject:
     def write(self, data: bytes, seen: str | None) -> str | None:
         """If-None-Match, or If-Match."""
         mode: Any = "create" if seen is None else {"e_tag": seen}
-        with self._storage._told(self._key, "cannot be written"):
+        with self._storage._told(self.key, "cannot be written"):
             try:
-                return str(obstore.put(self._storage._store, self._key, data, mode=mode)["e_tag"])
+                return str(obstore.put(self._storage._lock_store, self.key, data, mode=mode)["e_tag"])
             except (AlreadyExistsError, PreconditionError, FileNotFoundError):
                 return None
+
+    def unchanged_s(self) -> float:
+        """By the service's clock: how much earlier than an object that is written now."""
+        store = self._storage._lock_store
+        with self._storage._told(self.key, "cannot be read"):
+            obstore.put(store, _CLOCK, b"")
+            now = obstore.head(store, _CLOCK)["last_modified"]
+            try:
+                return (now - obstore.head(store, self.key)["last_modified"]).total_seconds()
+            except FileNotFoundError:
+                return 0.0
 
 
 class _Object(io.RawIOBase):
@@ -339,6 +425,14 @@ class _Object(io.RawIOBase):
         self._at = base + offset
         return self._at
 
+    def readall(self) -> bytes:
+        """All that is left in one request: Python's own asks for 8 kB at a time."""
+        data = bytearray(max(0, self._size - self._at))
+        done = 0
+        while read := self.readinto(memoryview(data)[done:]):
+            done += read
+        return bytes(data[:done])
+
     def readinto(self, buffer: Any) -> int:
         length = min(len(buffer), self._size - self._at)
         if length <= 0:
@@ -365,6 +459,18 @@ class _Object(io.RawIOBase):
 
     def _ask(self, options: Any) -> bytes:
         return obstore.get(self._storage._store, _path(self._key), options=options).bytes().to_bytes()
+
+
+def _try(once: Callable[[], None]) -> None:
+    """What may be done twice, up to _ATTEMPTS times; refused keys are refused the next time, too."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            once()
+            return
+        except (BaseError, FileNotFoundError) as error:
+            if attempt == _ATTEMPTS or isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+                raise
+            time.sleep(0.2 * 4**attempt * random.random())  # noqa: S311 - jitter, no secret
 
 
 def _path(key: str) -> str:

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-FOLDER, LOCKS = ".tmp", ".locks"
+from s2chips_core.storage.base import lock_key
+
+FOLDER = ".tmp"
 
 _guard = threading.Lock()
 _open: dict[tuple[int, Path], tuple[Path, FileLock]] = {}
@@ -58,7 +60,7 @@ def _clear(root: Path) -> None:
 
 
 def _lock(root: Path, name: str) -> FileLock:
-    path = root / LOCKS / f"writer-{name}.lock"
+    path = root / lock_key(f"writer-{name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path)
 

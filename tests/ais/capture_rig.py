@@ -1,5 +1,7 @@
 """What tests of the capture share: a window that is open now, ships in it, settings with short times."""
 
+import hashlib
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +21,7 @@ from s2chips_core.sandbox.ais_limits import Limits
 from s2chips_core.sandbox.ais_message import message, position_report
 from s2chips_core.sandbox.ais_server import TEST_KEY, AisServed
 from s2chips_core.sections import Ais
-from s2chips_core.storage import LocalStorage
+from s2chips_core.storage import LocalStorage, Storage
 
 TILE = "30STF"
 INSIDE = (36.4, -5.8)
@@ -134,6 +136,14 @@ def limit_of(ais: Ais, folder: Path) -> ConnectionLimit:
     )
 
 
+def meeting_folder(storage: Storage) -> Path:
+    """Where those who capture into this dataset take turns; on this machine, also where the dataset is in a bucket."""
+    if isinstance(storage, LocalStorage):
+        return storage.root.parent / "meeting"
+    name = hashlib.sha256(storage.url("x").encode()).hexdigest()
+    return Path(tempfile.gettempdir()) / "s2chips-test-meeting" / name
+
+
 def wait_for(judge: Callable[[], object], most_s: float = 8.0) -> None:
     until = time.monotonic() + most_s
     while not judge():
@@ -143,7 +153,7 @@ def wait_for(judge: Callable[[], object], most_s: float = 8.0) -> None:
 
 def capture(
     served: AisServed,
-    storage: LocalStorage,
+    storage: Storage,
     *windows: Window,
     stop: threading.Event | None = None,
     clock: Callable[[], datetime] = now,
@@ -157,5 +167,5 @@ def capture(
         clock=clock,
         api_key=key,
         stop=stop or threading.Event(),
-        meeting_folder=storage.root.parent / "meeting",
+        meeting_folder=meeting_folder(storage),
     )

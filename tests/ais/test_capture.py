@@ -1,8 +1,8 @@
 """A group of windows recorded from the service to the snapshots, and what becomes of captures that are killed."""
 
+import io
 import json
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import openpyxl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -27,8 +28,9 @@ from s2chips_core.ais.snapshots import METADATA_KEY, read_snapshots
 from s2chips_core.ais.windows import CaptureGroup, Window
 from s2chips_core.errors import AisKeyError, CaptureError, StorageError
 from s2chips_core.sandbox.ais_server import TEST_KEY, AisServed, serve_ais
-from s2chips_core.storage import LocalStorage
-from tests.ais.capture_rig import EAGER, TILE, ais_of, capture, fleet, now, report, wait_for, window
+from s2chips_core.storage import LocalStorage, lease
+from tests.ais.capture_rig import EAGER, TILE, ais_of, capture, fleet, meeting_folder, now, report, wait_for, window
+from tests.datasets import Datasets, Door, copy, everything, locks_of, place_of
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -64,8 +66,8 @@ class Running:
 
 
 def facts_of(storage: LocalStorage, day: object, tile: str = TILE) -> dict[str, object]:
-    path = storage.path(layout.ais_snapshot(day, tile))  # type: ignore[arg-type]
-    facts: dict[str, object] = json.loads(pq.read_schema(path).metadata[METADATA_KEY])
+    data = storage.get(layout.ais_snapshot(day, tile))  # type: ignore[arg-type]
+    facts: dict[str, object] = json.loads(pq.read_schema(pa.BufferReader(data)).metadata[METADATA_KEY])
     return facts
 
 
@@ -106,7 +108,7 @@ def test_the_snapshot_tells_of_its_capture(served: AisServed, storage: LocalStor
     for gap, kept in zip(of_pass["gaps"], record.passes[0].gaps, strict=True):
         assert datetime.fromisoformat(gap["start"]) == kept.start
         assert datetime.fromisoformat(gap["end"]) == kept.end
-    book = openpyxl.load_workbook(storage.path(layout.ais_snapshot(over.day, TILE, "xlsx")))
+    book = openpyxl.load_workbook(io.BytesIO(storage.get(layout.ais_snapshot(over.day, TILE, "xlsx"))))
     about = " ".join(str(cell) for row in book["about"].iter_rows(values_only=True) for cell in row)
     assert "connection closed (1001)" in about
 
@@ -272,30 +274,32 @@ def test_the_key_is_nowhere_in_the_dataset(
     caplog.set_level("DEBUG")
     served.faults.error(f"key {TEST_KEY} is over its limit", times=1)
     captured = capture(served, storage, window(1.0))
-    files = [path for path in storage.root.parent.rglob("*") if path.is_file()]
-    assert any("meeting" in path.parts for path in files)
+    files = [path for path in meeting_folder(storage).rglob("*") if path.is_file()]
+    assert files
     assert not [path for path in files if TEST_KEY.encode() in path.read_bytes()]
+    assert len(everything(storage)) > 2
+    assert not [key for key, data in everything(storage).items() if TEST_KEY.encode() in data]
     assert TEST_KEY not in repr(captured)
     assert TEST_KEY not in caplog.text
 
 
-class FullDisk(LocalStorage):
+class FullDisk(Door):
     """A dataset whose journal cannot be written for a while."""
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
+    def __init__(self, behind: LocalStorage) -> None:
+        super().__init__(behind)
         self.is_full, self.refused = False, 0
 
     def put(self, key: str, data: bytes) -> None:
         if self.is_full and key.endswith(".parquet"):
             self.refused += 1
-            raise StorageError(key, f"cannot be written under {self.root}: No space left on device")
+            raise StorageError(key, "cannot be written: No space left on device")
         super().put(key, data)
 
 
-def test_a_disk_that_is_full_for_a_while_loses_nothing(served: AisServed, tmp_path: Path) -> None:
+def test_a_disk_that_is_full_for_a_while_loses_nothing(served: AisServed, storage: LocalStorage) -> None:
     served.feed = None
-    disk, stop = FullDisk(tmp_path / "dataset"), threading.Event()
+    disk, stop = FullDisk(storage), threading.Event()
     over = window(60)
     running = Running(lambda: capture(served, disk, over, stop=stop))
     served.wait_subscribed()
@@ -315,9 +319,9 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing(served: AisServed, tmp_pa
 
 
 def test_a_disk_that_stays_full_fails_and_what_it_has_is_recovered_later(
-    served: AisServed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    served: AisServed, storage: LocalStorage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    disk, stop = FullDisk(tmp_path / "dataset"), threading.Event()
+    disk, stop = FullDisk(storage), threading.Event()
     over = window(60)
     running = Running(lambda: capture(served, disk, over, stop=stop))
     wait_for(lambda: served.counters.messages > 150)
@@ -340,35 +344,42 @@ import sys, threading
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from s2chips_core.ais.windows import CaptureGroup, Window
-from s2chips_core.storage import LocalStorage
+from s2chips_core.storage import lease
 from tests.ais.capture_rig import capture, window
+from tests.datasets import open_place
 import json
+lease.RENEW_S = 0.3
 class Served: url = sys.argv[2]
 over = Window.from_dict(json.loads(sys.argv[4]))
-capture(Served, LocalStorage(Path(sys.argv[3])), over, flush_interval_s=0.3)
+capture(Served, open_place(json.loads(sys.argv[3])), over, flush_interval_s=0.3)
 """
 
 
 @pytest.fixture(scope="module")
-def killed_capture(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Window, set[int], int]:
+def killed_capture(
+    datasets: Datasets, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[LocalStorage, Window, set[int], int]:
     """The dataset of a capture that was killed."""
-    storage = LocalStorage(tmp_path_factory.mktemp("killed") / "dataset")
+    storage = datasets.at(tmp_path_factory.mktemp("killed") / "dataset")
     with serve_ais(limits=EAGER) as served:
-        return (storage.root, *_kill(served, storage))
+        return (storage, *_kill(served, storage))
 
 
 @pytest.fixture
-def killed(killed_capture: tuple[Path, Window, set[int], int], storage: LocalStorage) -> tuple[Window, set[int], int]:
+def killed(
+    killed_capture: tuple[LocalStorage, Window, set[int], int], storage: LocalStorage
+) -> tuple[Window, set[int], int]:
     """A copy of it: its window, the ships that it must have on disk, and how many messages it was sent."""
-    root, over, safe, sent = killed_capture
-    shutil.copytree(root, storage.root)
+    whole, over, safe, sent = killed_capture
+    copy(whole, storage)
     return over, safe, sent
 
 
 def _kill(served: AisServed, storage: LocalStorage) -> tuple[Window, set[int], int]:
     over = window(60)
     root = str(Path(__file__).parents[2])
-    child = subprocess.Popen([sys.executable, "-c", CHILD, root, served.url, str(storage.root), json.dumps(over.to_dict())])
+    place = json.dumps(place_of(storage))
+    child = subprocess.Popen([sys.executable, "-c", CHILD, root, served.url, place, json.dumps(over.to_dict())])
     try:
         served.wait_subscribed(timeout_s=20)
         time.sleep(1.1)
@@ -408,12 +419,29 @@ def test_a_killed_capture_loses_what_was_not_flushed_and_no_more(
     assert read_records(storage, over.day) == [recovered.record]
     assert journals(storage) == []
     assert not is_held(storage, recovered.record.capture_id)
-    assert not storage.path("ais/journal").exists()
-    assert [lock.name for lock in (storage.root / ".locks").glob("capture-*")] == []
+    assert storage.list("ais/journal") == []
+    assert [name for name in locks_of(storage) if name.startswith("capture-")] == []
     # Again: nothing to do.
     before = {key: storage.get(key) for key in storage.list("ais")}
     assert recover_journals(storage) == []
     assert {key: storage.get(key) for key in storage.list("ais")} == before
+
+
+@pytest.mark.on_bucket("moto")
+def test_the_next_one_finishes_what_a_killed_capture_has_heard(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a bucket as soon as the lock of the dead has run out: nobody waits for it, but looks again later."""
+    monkeypatch.setattr(lease, "LEASE_S", 5.0)
+    with serve_ais(limits=EAGER) as served:
+        over, safe, _ = _kill(served, storage)
+    recovered: list[Captured] = []
+    wait_for(lambda: recovered.extend(recover_journals(storage)) or recovered, 40.0)
+    assert [one.record.ended for one in recovered] == ["recovered"]
+    assert safe <= set(read_snapshots(storage, over.day)["mmsi"])
+    assert read_records(storage, over.day) == [recovered[0].record]
+    assert storage.list(layout.capture_journals()) == []
+    assert [name for name in locks_of(storage) if name.startswith("capture-")] == []
 
 
 def test_a_recovery_that_is_killed_is_done_again(
@@ -456,7 +484,7 @@ def test_a_journal_that_cannot_be_read_does_not_keep_others_from_being_recovered
     assert "broken" in caplog.text
 
 
-def test_progress_is_told(served: AisServed, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_told(served: AisServed, storage: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capturing, "PROGRESS_EVERY_S", 0.2)
     told: list[str] = []
     capture_group(
@@ -466,7 +494,7 @@ def test_progress_is_told(served: AisServed, storage: LocalStorage, monkeypatch:
         clock=now,
         api_key=TEST_KEY,
         stop=threading.Event(),
-        meeting_folder=storage.root / "meeting",
+        meeting_folder=tmp_path / "meeting",
         progress=told.append,
     )
     assert any(text.startswith("listening: ") and "messages so far" in text for text in told)

@@ -24,6 +24,7 @@ from s2chips_core.config import Settings, parse_settings
 from s2chips_core.errors import AisKeyError, InputError, MixedAisError, StorageError
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.storage import LocalStorage
+from tests.datasets import everything
 
 DAY = date(2025, 10, 27)
 PASS = datetime(2025, 10, 27, 11, 4, 22, 123_000, UTC)
@@ -295,7 +296,7 @@ def test_a_file_that_is_not_there(storage: LocalStorage, tmp_path: Path) -> None
 def test_looking_at_a_file_keeps_nothing_and_refuses_as_reading_it_does(storage: LocalStorage, tmp_path: Path) -> None:
     (tmp_path / "ships.csv").write_text(ROWS)
     check_file(tmp_path / "ships.csv", storage=storage, now=NOW)
-    assert not storage.root.exists()
+    assert everything(storage) == {}
     with pytest.raises(InputError, match=r"ais\.columns\.lat"):
         check_file(tmp_path / "ships.csv", storage=storage, now=NOW, columns={"lat": "Breite"})
     claim_dataset(storage, {"synthetic"})

@@ -8,7 +8,8 @@ import pytest
 from s2chips_core.ais import inbox_folder
 from s2chips_core.ais.inbox_folder import DONE, ERROR, FAILED, NOTE, REPORT, Inbox, working
 from s2chips_core.errors import InputError, StorageError
-from s2chips_core.storage import LocalStorage
+from s2chips_core.storage import Storage
+from tests.datasets import locks_of
 
 WORK = "abcdef012345-11112222"
 
@@ -161,19 +162,17 @@ def test_where_there_are_no_hard_links_a_name_is_reserved(inbox: Inbox, monkeypa
     }
 
 
-def test_a_lock_tells_whether_the_run_lives(tmp_path: Path) -> None:
-    storage = LocalStorage(tmp_path / "dataset")
+def test_a_lock_tells_whether_the_run_lives(storage: Storage) -> None:
     with working(storage, WORK), pytest.raises(StorageError, match="held"), working(storage, WORK):
         pass
     with working(storage, WORK):
         pass
 
 
-def test_a_run_that_fails_leaves_no_lock(tmp_path: Path) -> None:
-    storage = LocalStorage(tmp_path / "dataset")
+def test_a_run_that_fails_leaves_no_lock(storage: Storage) -> None:
     with pytest.raises(KeyError), working(storage, WORK):
         raise KeyError
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert locks_of(storage) == []
 
 
 def test_the_listing_has_files_only(inbox: Inbox) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -30,6 +31,7 @@ from s2chips_core.ais.journal import (
 from s2chips_core.ais.messages import Position, Static, parse_message
 from s2chips_core.errors import StorageError
 from s2chips_core.storage import LocalStorage
+from tests.datasets import Datasets, Door, place_of
 
 HEARD = datetime(2026, 3, 30, 1, 18, 46, 67018, tzinfo=UTC)
 HEADER = {"windows": [{"tile_id": "31UET"}], "ais_source": "aisstream", "started_at": HEARD.isoformat()}
@@ -229,6 +231,7 @@ def test_what_an_interrupted_removal_left_is_no_part_of_the_next_capture(storage
     assert (journal.facts, len(journal.records), journal.damaged) == (({"new": True},), 1, ())
 
 
+@pytest.mark.local_only("a put that was killed leaves nothing in a bucket")
 def test_what_a_killed_put_left_goes_with_the_journal(storage: LocalStorage) -> None:
     write(storage)
     folder = storage.path(f"ais/journal/{CAPTURE}")
@@ -248,11 +251,12 @@ def test_a_header_alone_is_read(storage: LocalStorage, header: dict[str, Any]) -
     assert read_header(storage, CAPTURE) == header == read_journal(storage, CAPTURE).header
 
 
+@pytest.mark.on_bucket("moto")
 def test_a_kill_minus_nine_of_a_real_process_keeps_every_flush(storage: LocalStorage) -> None:
     script = f"""
 import itertools, sys
 from tests.ais.test_journal import *
-writer = JournalWriter(LocalStorage(Path({str(storage.root)!r})), CAPTURE, HEADER)
+writer = JournalWriter(open_place({place_of(storage)!r}), CAPTURE, HEADER)
 for number in itertools.count():
     writer.append([position(number)], [], {{"messages": number}})
     print(number, flush=True)
@@ -270,7 +274,7 @@ for number in itertools.count():
 def test_after_a_refused_put_the_segment_is_tried_again(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = JournalWriter(storage, CAPTURE, HEADER)
     with monkeypatch.context() as broken:
-        broken.setattr(LocalStorage, "put", lambda *_: (_ for _ in ()).throw(StorageError("x", "disk full")))
+        broken.setattr(type(storage), "put", lambda *_: (_ for _ in ()).throw(StorageError("x", "disk full")))
         with pytest.raises(StorageError):
             writer.append([position()], [], {})
     writer.append([position(), position(1)], [], {})
@@ -304,8 +308,10 @@ def test_a_parquet_file_of_something_else_is_damage(storage: LocalStorage) -> No
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_flipped_bits_are_noticed_or_harmless(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    storage = LocalStorage(tmp_path_factory.mktemp("journal"))
+def test_flipped_bits_are_noticed_or_harmless(
+    datasets: Datasets, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    storage = datasets.at(tmp_path_factory.mktemp("journal"))
     write(storage, 1)
     key = f"{layout.capture_journal(CAPTURE)}/000000.parquet"
     whole = read_journal(storage, CAPTURE)
@@ -327,28 +333,28 @@ def test_a_header_that_is_none_is_an_error_with_its_key(storage: LocalStorage, h
         read_journal(storage, CAPTURE)
 
 
-def test_a_disk_that_cannot_be_read_now_is_no_damage(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_cannot_be_read_now_is_no_damage(storage: LocalStorage) -> None:
     """Damage is left out and its journal then removed; what may be read later must not be."""
     write(storage)
 
-    def get(self: LocalStorage, key: str) -> bytes:
-        if key.endswith("000001.parquet"):
-            raise StorageError(key, "input/output error")
-        return self.path(key).read_bytes()
+    class Unreadable(Door):
+        def get(self, key: str) -> bytes:
+            if key.endswith("000001.parquet"):
+                raise StorageError(key, "input/output error")
+            return super().get(key)
 
-    monkeypatch.setattr(LocalStorage, "get", get)
     with pytest.raises(StorageError, match="input/output"):
-        read_journal(storage, CAPTURE)
+        read_journal(Unreadable(storage), CAPTURE)
 
 
 def test_a_segment_is_readable_as_any_parquet_file(storage: LocalStorage) -> None:
     write(storage, 1)
-    file = storage.path(f"{layout.capture_journal(CAPTURE)}/000000.parquet")
-    assert pq.read_table(file).schema.remove_metadata() == RECORD_SCHEMA
-    assert json.loads(pq.read_schema(file).metadata[b"s2chips"])["messages"] == 0
+    data = storage.get(f"{layout.capture_journal(CAPTURE)}/000000.parquet")
+    assert pq.read_table(pa.BufferReader(data)).schema.remove_metadata() == RECORD_SCHEMA
+    assert json.loads(pq.read_schema(pa.BufferReader(data)).metadata[b"s2chips"])["messages"] == 0
 
 
-def test_three_hundred_thousand_messages_are_read_in_less_than_200_mb(storage: LocalStorage) -> None:
+def test_three_hundred_thousand_messages_are_read_in_less_than_200_mb(storage: LocalStorage, tmp_path: Path) -> None:
     writer = JournalWriter(storage, CAPTURE, HEADER)
     for segment in range(60):
         positions = [
@@ -357,15 +363,15 @@ def test_three_hundred_thousand_messages_are_read_in_less_than_200_mb(storage: L
         ]
         writer.append(positions, [static(n) for n in range(400)], {"messages": 5000})
     script = f"""
-import resource
+from benchmarks.memory import peak_mb
 from tests.ais.test_journal import *
-warm = LocalStorage(Path({str(storage.root)!r}) / "warm")
+warm = LocalStorage(Path({str(tmp_path)!r}) / "warm")
 write(warm)
 read_journal(warm, CAPTURE)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-records = read_journal(LocalStorage(Path({str(storage.root)!r})), CAPTURE).records
+before = peak_mb()
+records = read_journal(open_place({place_of(storage)!r}), CAPTURE).records
 assert len(records) == 300_000
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print(peak_mb() - before)
 """
     out = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True).stdout
     assert float(out) < 200  # 170 on the machine this was written on

@@ -22,7 +22,7 @@ from s2chips_core.errors import CaptureError, StorageError
 from s2chips_core.overpasses.plan import PLAN_SCHEMA
 from s2chips_core.sandbox.ais_server import TEST_KEY, AisServed, serve_ais
 from s2chips_core.storage import LocalStorage
-from tests.ais.capture_rig import EAGER, TILE, fleet, now, settings_of, wait_for, window
+from tests.ais.capture_rig import EAGER, TILE, fleet, meeting_folder, now, settings_of, wait_for, window
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -44,7 +44,7 @@ def record(served: AisServed, storage: LocalStorage, *windows: Window, **given: 
         "api_key": TEST_KEY,
         "stop": threading.Event(),
         "progress": told.append,
-        "meeting_folder": storage.root.parent / "meeting",
+        "meeting_folder": meeting_folder(storage),
         **given,
     }
     record_windows(windows, **values)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from s2chips_core.ais.snapshots import METADATA_KEY, add_up, read_snapshots, wri
 from s2chips_core.ais.synthetic import synthetic_fixes
 from s2chips_core.ais.tables import read_ais_table
 from s2chips_core.storage import LocalStorage
+from tests.datasets import Datasets
 
 DAY = date(2025, 10, 27)
 OVERPASS = datetime(2025, 10, 27, 11, 4, 22, tzinfo=UTC)
@@ -31,6 +32,7 @@ def _sorted(fixes: pd.DataFrame) -> pd.DataFrame:
     return fixes.sort_values(["tile_id", "mmsi", "time", "lat"], ignore_index=True)
 
 
+@pytest.mark.on_bucket("rclone")
 def test_each_tile_has_a_parquet_and_an_excel_file_and_reads_back(storage: LocalStorage) -> None:
     fixes = tables.concat([_fixes(), _fixes("30SUF")], FIX_SCHEMA)
     keys = write_snapshots(storage, DAY, fixes, metadata=None)
@@ -76,10 +78,10 @@ def test_two_captures_of_one_pass_do_not_double_its_fixes(storage: LocalStorage)
     pd.testing.assert_frame_equal(there[["ship_name", "ship_type"]], fixes[["ship_name", "ship_type"]])
 
 
-def test_the_order_of_captures_plays_no_part(storage: LocalStorage, tmp_path: Path) -> None:
+def test_the_order_of_captures_plays_no_part(storage: LocalStorage, datasets: Datasets, tmp_path: Path) -> None:
     fixes = _fixes()
     captures = [_received(fixes[:60], 80), _received(fixes[40:], 70), _received(fixes[20:80], 75, ship_name=None)]
-    other = LocalStorage(tmp_path / "other")
+    other = datasets.at(tmp_path / "other")
     for capture in captures:
         write_snapshots(storage, DAY, capture, metadata=None)
     for capture in reversed(captures):

@@ -235,3 +235,12 @@ def test_limits_hold_across_the_pieces_that_a_part_is_read_in(monkeypatch: pytes
             assert workbook_limits._look_through(stream, "ships.xlsx", SHEET) == (2000, 0)
         with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open(BOOK) as stream:
             assert workbook_limits._look_through(stream, "ships.xlsx", BOOK) == (0, 1)
+
+
+def test_what_is_behind_a_long_blank_beginning_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbook_limits, "_AT_ONCE_BYTES", 1000)
+    blank, rows = b"\xef\xbb\xbf" + b" \n" * 2000, b"<sheetData><row/><row/></sheetData>"
+    assert workbook_limits._look_through(io.BytesIO(blank + rows), "ships.xlsx", SHEET) == (2, 0)
+    assert workbook_limits._look_through(io.BytesIO(blank + b"no XML <row/>"), "ships.xlsx", SHEET) == (0, 0)
+    with pytest.raises(InputError, match="DOCTYPE"):
+        workbook_limits._look_through(io.BytesIO(blank + b"<!DOCTYPE x>" + rows), "ships.xlsx", SHEET)

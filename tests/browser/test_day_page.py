@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from s2chips_core import layout, tables
 from s2chips_core.ais.fixes import FIX_SCHEMA
@@ -396,19 +396,21 @@ def test_the_map_zooms_and_moves(page: Page, address: str) -> None:
 
 def test_graticule_is_where_its_degrees_are(page: Page, address: str) -> None:
     page.goto(address)
-    # The chip nearest to 5.4 W must be drawn next to that line as far as its own longitude says.
+    page.locator("#cards .card").first.click()
+    centre = page.locator("#viewer dt", has_text="Chip centre").locator("+ dd").text_content() or ""
+    page.keyboard.press("Escape")
+    # The first chip must be drawn next to a line as far as its own longitude says.
     offset_px, offset_deg, px_per_deg = page.evaluate(
-        """() => {
+        """(lon) => {
           const texts = [...document.querySelectorAll('#labels .degree')].filter((t) => t.textContent.endsWith('W'));
           const ends = [texts[0], texts[texts.length - 1]];
           const [a, b] = ends.map((t) => [-parseFloat(t.textContent), Number(t.getAttribute('x'))]);
           const matrix = document.querySelector('#footprints .chip g').getScreenCTM();
           const frame = document.querySelector('#chart').getBoundingClientRect();
-          const facts = JSON.parse(document.querySelector('#data').textContent).items[0].facts.flatMap((f) => f[1]);
-          const lon = -parseFloat(facts.find((f) => f[0] === 'Chip centre')[1].split(', ')[1]);
           const scale = (b[1] - a[1]) / (b[0] - a[0]);
           return [matrix.e - frame.left - a[1], lon - a[0], scale];
-        }"""
+        }""",
+        -float(centre.split(", ")[1].removesuffix("° W")),
     )
     assert offset_px == pytest.approx(offset_deg * px_per_deg, abs=1.0)
 
@@ -537,6 +539,122 @@ def test_beyond_the_cap_the_files_beside_the_page_are_shown_as_they_come_into_vi
     assert 0 < sum("_quicklook" in url for url in asked) <= 60
     page.locator("#cards .card").first.click()
     assert_pictures_are_there(page.get_by_role("dialog").locator("img"), 1)
+
+
+@pytest.fixture(scope="module")
+def large_day(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of a day of 801 chips and 299 others: several chunks, a map that is painted, rows that are folded."""
+    day = make_day(chips=801, refused=299)
+    one = dataclasses.replace(day, quicklooks=dict(list(day.quicklooks.items())[:1]))
+    folder = tmp_path_factory.mktemp("large") / "reports"
+    folder.mkdir()
+    for path in day.index["path"]:
+        (folder.parent / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder.parent / path.replace(".tif", "_quicklook.jpg")).write_bytes(next(iter(one.quicklooks.values())))
+    return write_page(one, folder)
+
+
+def test_of_many_items_each_opens_and_each_is_found(page: Page, large_day: str) -> None:
+    page.goto(large_day)
+    result, dialog = page.get_by_role("status"), page.get_by_role("dialog")
+    expect(result).to_have_text("801 of 801 chips and 299 of 299 targets without a chip")
+    page.get_by_label("Name or MMSI").fill("244660")
+    expect(result).to_have_text(re.compile(r"^801 of 801 chips and \d+ of 299 "))
+    # Of the third chunk, and over its edge into the next and back; then one without a chip, of the last.
+    page.get_by_label("Name or MMSI").fill("24466074")
+    expect(result).to_have_text(re.compile(r"^10 of 801 chips"))
+    page.locator("#cards .card").last.click()
+    for key, mmsi in ((None, 749), ("ArrowLeft", 748), ("ArrowRight", 749)):
+        if key:
+            page.keyboard.press(key)
+        expect(dialog.get_by_text(f"244660{mmsi}", exact=True)).to_be_visible()
+    expect(dialog.get_by_role("button", name="Next")).to_be_disabled()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Clear").click()
+    page.goto(f"{large_day}#chip-{749:016x}")
+    page.reload()
+    expect(dialog.get_by_text("244660749", exact=True)).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(dialog.get_by_text("244660750", exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+
+    expect(page.locator("#refused-rows tr")).to_have_count(100)
+    page.locator("#refused-more").click()
+    expect(page.locator("#refused-rows tr")).to_have_count(200)
+    assert page.locator("#refused-rows tr").evaluate_all("(all) => all.map((row) => row.dataset.id)") == [
+        f"target-{n}" for n in range(1, 201)
+    ]
+    page.get_by_role("combobox", name="Outcome").select_option("pruned")
+    rows = page.locator("#refused-rows tr")
+    expect(rows).to_have_count(23)
+    expect(page.locator("#refused-result")).to_have_text("23 of 299 rows, filtered as the gallery is.")
+    assert all("Pruned" in text for text in rows.all_text_contents())
+
+
+def test_a_map_of_many_is_painted_and_its_chips_can_be_chosen(page: Page, large_day: str) -> None:
+    page.goto(large_day)
+    chart, canvas = page.locator("#chart"), page.locator("#chart canvas")
+    expect(page.get_by_role("status")).to_contain_text("801 of 801")
+    chart.scroll_into_view_if_needed()
+    expect(canvas).to_be_visible()
+    expect(page.locator("#footprints [data-id]")).to_have_count(0)
+    everything = pixels(chart)
+
+    # A place where one is told by its name is that ship's.
+    frame = chart.bounding_box()
+    assert frame is not None
+    named = None
+    for n in range(400):
+        x, y = frame["x"] + 300 + 17 * (n % 20), frame["y"] + 120 + 17 * (n // 20)
+        page.mouse.move(x, y)
+        named = canvas.get_attribute("title")
+        if named and ":" not in named:
+            break
+    assert named, "no chip is under the pointer anywhere"
+    page.mouse.click(x, y)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", level=2)).to_have_text(named)
+    page.keyboard.press("Escape")
+
+    # Fewer than 1,000 are elements, as on any other day; they look as the painted ones do.
+    page.get_by_label("Split").select_option("val")
+    expect(page.locator("#footprints .chip")).to_have_count(160)
+    expect(canvas).to_be_hidden()
+    page.get_by_role("button", name="Clear").click()
+    expect(canvas).to_be_visible()
+    again = pixels(chart)
+    assert np.abs(everything - again).mean() < 4, "the same map again"
+    for _ in range(6):
+        page.get_by_role("button", name="Zoom in").click()
+    expect(canvas).to_be_hidden()
+    assert 0 < page.locator("#footprints [data-id]").count() < 300
+
+
+def test_a_browser_that_cannot_inflate_says_so_and_shows_the_rest(page: Page, large_day: str) -> None:
+    page.add_init_script("delete globalThis.DecompressionStream")
+    page.goto(large_day)
+    expect(page.get_by_role("status")).to_have_text(re.compile("^This browser cannot unpack .* Firefox 113, Safari 16.4"))
+    expect(page.locator("#refused-rows tr")).to_have_count(299)
+    expect(page.get_by_label("Name or MMSI")).to_be_disabled()
+    page.locator("#chart").scroll_into_view_if_needed()
+    expect(page.locator("#chart canvas")).to_be_visible()
+
+
+def test_without_scripts_the_map_and_all_rows_are_there(browser: Browser, large_day: str, address: str) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, java_script_enabled=False)
+    try:
+        page = context.new_page()
+        page.goto(large_day)
+        expect(page.locator("#gallery noscript .banner")).to_be_visible()
+        assert page.locator("#refused tbody tr").count() == 299
+        last = page.locator("#refused tbody tr").last
+        expect(last).to_be_visible()
+        assert page.locator("#footprints .chip").count() == 801
+        expect(page.locator("#footprints .chip").first).to_be_visible()
+        page.goto(address)
+        assert (page.locator("#footprints .chip").count(), page.locator("#refused tbody tr").count()) == (CHIPS, REFUSED)
+    finally:
+        context.close()
 
 
 def test_an_address_with_a_chip_opens_it(page: Page, address: str) -> None:

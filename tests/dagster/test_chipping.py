@@ -27,6 +27,7 @@ from tests.dagster.conftest import DAY, DayRun, MakeDataset, files_of, start_cli
 
 SETTINGS = parse_settings({"satellite_tracking": {"tiles": ["30STE"]}}, "test")
 STOP_MOST_S = 6.0
+STAGED = layout.staged(DAY, layout.CAPTURE)
 
 
 def empty_result(**changes: Any) -> DayResult:
@@ -162,18 +163,14 @@ def test_an_interrupted_run_leaves_nothing_half_written(
 
 def wait_for_new_chips(storage: LocalStorage, before: dict[str, bytes], count: int, process: Any) -> None:
     """Until so many chips of this run are on disk, which nothing has committed yet."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
-        tifs = [key for key in storage.list("chips") if key.endswith(".tif") and not key.endswith("_masks.tif")]
-        if sum(key not in before or changed(storage, key, before) for key in tifs) >= count:
+        new = [key for key in storage.list("chips") if key not in before] + storage.list(STAGED)
+        if sum(key.endswith(".tif") and not key.endswith("_masks.tif") for key in new) >= count:
             return
         time.sleep(0.02)
     raise AssertionError("no chips were written")
-
-
-def changed(storage: LocalStorage, key: str, before: dict[str, bytes]) -> bool:
-    return storage.path(key).stat().st_size != len(before[key])
 
 
 def files_below(folder: Path) -> set[str]:
@@ -190,7 +187,8 @@ def check_nothing_half_written(storage: LocalStorage, before: dict[str, bytes]) 
     named = {path for part in parts for path in part["path"]}
     assert {key for key in on_disk if key.endswith(".tif") and not key.endswith("_masks.tif")} <= named
     assert {key.removesuffix(".json") + ".tif" for key in on_disk if key.endswith(".json")} <= named
-    assert files_of(storage, "indexes", "outcomes") == {k: v for k, v in before.items() if not k.startswith("chips/")}
+    assert storage.list(STAGED) == []
+    assert files_of(storage, "chips", "indexes", "outcomes") == before
 
 
 def test_created_at_is_the_clock_of_the_workspace(day_run: DayRun) -> None:

@@ -10,6 +10,7 @@ import pytest
 from s2chips_core.export.dataset import export_dataset
 from s2chips_core.export.options import ExportOptions
 from s2chips_core.storage import LocalStorage
+from tests.datasets import Datasets
 from tests.export.chips import EXPORTED_AT, VERSION, Kept, make_dataset
 from tests.index.chips import SETTINGS
 
@@ -40,9 +41,9 @@ def export(storage: LocalStorage, folder: Path, *, key: bytes | None = KEY, **op
 
 
 @pytest.fixture(scope="session")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStorage, Mapping[str, Kept]]:
+def dataset(datasets: Datasets, tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalStorage, Mapping[str, Kept]]:
     """Sixteen chips, not to be changed."""
-    storage = LocalStorage(tmp_path_factory.mktemp("export") / "dataset")
+    storage = datasets.at(tmp_path_factory.mktemp("export") / "dataset")
     return storage, make_dataset(storage)
 
 

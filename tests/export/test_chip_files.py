@@ -72,6 +72,7 @@ def test_a_chip_that_was_made_anew(storage: LocalStorage, kept: Kept, suffix: st
         read_chip(storage, row_of(kept))
 
 
+@pytest.mark.on_bucket("rclone")
 def test_a_chip_that_changes_while_it_is_read(storage: LocalStorage, kept: Kept) -> None:
     """Sidecar and picture are new, the `.tif` is still old, as a run that is under way has it."""
     tif = storage.get(kept.row["path"])

@@ -175,6 +175,7 @@ def test_an_export_is_read_as_a_dataset_is(whole: Export) -> None:
         read_clay_batch(LocalStorage(whole.folder), rows, bands=("B02",))
 
 
+@pytest.mark.local_only("files can be linked on one disk only")
 def test_links(make_export: MakeExport) -> None:
     linked, copied = make_export(assets="link"), make_export()
     for chip in linked.kept.values():
@@ -267,6 +268,7 @@ def test_the_dataset_goes_on_while_it_is_exported(storage: LocalStorage, tmp_pat
     assert held.is_set()
 
 
+@pytest.mark.local_only("no folder lies in a bucket")
 @pytest.mark.parametrize("place", ["", "exports/one", ".."])
 def test_not_within_the_dataset_nor_around_it(storage: LocalStorage, place: str) -> None:
     make_dataset(storage)

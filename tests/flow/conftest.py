@@ -14,6 +14,8 @@ from s2chips_core.sandbox.server import Served, serve
 from s2chips_core.storage import Storage
 from s2chips_dagster.runs import Runs
 from tests.archive_fixtures import archives, filled_archives, world
+from tests.datasets import Datasets
+from tests.storage.s3_servers import KEYS
 
 __all__ = ["archives", "filled_archives", "make_runs", "world"]
 
@@ -21,6 +23,7 @@ REPOSITORY = Path(__file__).parents[2]
 FOLDERS = ("plan", "chips", "matches", "outcomes", "indexes", "labels", "provenance")
 """What of a dataset does not tell when it was made, but for the index."""
 
+FOLDERS_ONLY = Datasets("local", None)
 MakeRuns = Callable[..., Runs]
 
 
@@ -50,13 +53,20 @@ def day_here(demo_archive: Served, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def make_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRuns:
-    """Runs against a served archive, or the one of `stac`: `make_runs(served, now=..., name=..., **sections)`."""
-    return make_runs_in(tmp_path, monkeypatch)
+def make_runs(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRuns:
+    """Runs against a served archive, or the one of `stac`: `make_runs(served, now=..., name=..., **sections)`.
+
+    In a folder; tests that use the fixture `datasets` have them where that says.
+    """
+    if "datasets" not in request.fixturenames:
+        return make_runs_in(tmp_path, monkeypatch)
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    return make_runs_in(tmp_path, monkeypatch, request.getfixturevalue("datasets"))
 
 
-def make_runs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRuns:
-    """The same, in a folder."""
+def make_runs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, datasets: Datasets = FOLDERS_ONLY) -> MakeRuns:
+    """The same, without a test."""
     home = tmp_path / "dagster"
     home.mkdir()
     shutil.copyfile(REPOSITORY / "dagster.yaml", home / "dagster.yaml")
@@ -69,7 +79,7 @@ def make_runs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRuns:
         tree = yaml.safe_load((REPOSITORY / "config" / template).read_text())
         if served is not None:
             sections.setdefault("stac", {}).update(endpoint=served.stac_url, allowed_hosts=[served.host])
-        sections.setdefault("storage", {}).setdefault("dataset_root", str(tmp_path / name))
+        sections["storage"] = datasets.settings(tmp_path / name) | sections.get("storage", {})
         for section, values in sections.items():
             tree[section] = {**tree.get(section, {}), **values}
         config = tmp_path / f"{name}.yaml"

@@ -36,6 +36,8 @@ from s2chips_dagster.runs import Runs
 log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
+TICK_S = 1 / os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 0.01
+"""In such steps the kernel tells what a process has spent."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +56,22 @@ class Work:
     """By the jobs of Dagster, or by the same calls without it."""
 
 
+def spent_s(process: int) -> float | None:
+    """The seconds of the processor that a process of Linux has spent so far; none when it has ended."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] == "Z" else (int(fields[11]) + int(fields[12])) * TICK_S
+
+
 class DayProcesses:
     """The script at work, seen from the test."""
 
     def __init__(self, messages: Path) -> None:
         self.messages = messages
+        self.spent_s = 0.0
+        """Of the processor, by the last one that has ended."""
         self._server = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
@@ -73,43 +86,51 @@ class DayProcesses:
         print(json.dumps({**dataclasses.asdict(work), "log": str(self.messages)}), file=self._server.stdin, flush=True)
         return int(self._answer("started")[0])
 
-    def wait(self) -> int:
-        """Until it has ended; its exit code, negative for a signal."""
-        return int(self._answer("ended")[0])
-
     def run(self, work: Work) -> float:
-        """To the end, which must be a good one; seconds."""
+        """To the end, which must be a good one; the seconds of the processor that it took."""
         self.start(work)
-        began = time.monotonic()
-        code = self.wait()
+        code, self.spent_s = self._ended()
         assert code == 0, self.messages.read_text()[-4000:]
-        return time.monotonic() - began
+        return self.spent_s
 
     def kill_after(self, seconds: float, work: Work) -> bool:
-        """Begin, and kill -9 after a while; whether it was still at work then."""
+        """Begin, and kill -9 after some seconds of the processor; whether it was still at work then.
+
+        Others on the machine make a run slow, but hardly longer by that measure.
+        """
         process = self.start(work)
-        time.sleep(seconds)
+        self._wait_for(process, seconds)
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-        code = self.wait()
+        code, self.spent_s = self._ended()
         assert code in (0, -signal.SIGKILL), self.messages.read_text()[-4000:]
         return code != 0
 
     def interrupt_after(self, seconds: float, work: Work) -> tuple[int, float, float]:
-        """Begin, and interrupt it after a while, as Dagster does when a run is cancelled.
+        """Begin, and interrupt it after some seconds of the processor, as Dagster does when a run is cancelled.
 
         Returns:
             The exit code; how long it went on, seconds, and seconds of the processor.
         """
         process = self.start(work)
-        time.sleep(seconds)
-        spent_s, began = 0.0, time.monotonic()
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-            spent_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        self._wait_for(process, seconds)
+        until_s, began = spent_s(process) or 0.0, time.monotonic()
+        with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGINT)
-        code, in_all_s = self._answer("ended")
-        return int(code), time.monotonic() - began, float(in_all_s) - spent_s
+        code, self.spent_s = self._ended()
+        return code, time.monotonic() - began, self.spent_s - until_s
+
+    def _ended(self) -> tuple[int, float]:
+        """Its exit code, negative for a signal, and the seconds of the processor that it has spent."""
+        code, spent = self._answer("ended")
+        return int(code), float(spent)
+
+    def _wait_for(self, process: int, seconds: float) -> None:
+        """Until it has spent so much, or has ended; within a tick of the kernel's clock any moment may be the one."""
+        whole = seconds - seconds % TICK_S
+        while (spent := spent_s(process)) is not None and spent < whole:
+            time.sleep(0.001)
+        time.sleep(seconds % TICK_S)
 
     def close(self) -> None:
         """Let it end."""

@@ -1,6 +1,7 @@
 """A day of ten-band chips: against rasterio and GDAL on the archive's files, as Clay's datacubes, and cut again."""
 
 import datetime
+import io
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.sandbox.archive import DEMO_DAYS, DEMO_NOW
 from s2chips_core.sandbox.server import serve
 from s2chips_dagster import cli
+from s2chips_dagster.runs import Runs
 from tests.flow.conftest import MakeRuns
+
+pytestmark = pytest.mark.usefixtures("datasets")
 
 TEN = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 # Clay's own table: mean and standard deviation of reflectance × 10000, wavelength in micrometres.
@@ -64,7 +68,7 @@ def test_a_day_of_ten_bands(sandbox_archive: Path, make_runs: MakeRuns, capsys: 
         index = tables.read_table(runs.storage, layout.tiles_index(), INDEX_SCHEMA)
         assert len(index) >= 10
         assert index["has_swir"].all()
-        check_pixels(sandbox_archive, runs.storage.root, index)
+        check_pixels(sandbox_archive, runs, index)
         check_datacubes(sandbox_archive, runs, index)
 
         # The first day's scenes have no red edge: every ship is told why, and no chip has other bands than asked for.
@@ -75,7 +79,7 @@ def test_a_day_of_ten_bands(sandbox_archive: Path, make_runs: MakeRuns, capsys: 
         assert lacking["detail"].str.endswith("lists no B05, B06, B07, B8A").all()
         assert not (outcomes["outcome"] == "chipped").any()
 
-        config = str(runs.storage.root.with_suffix(".yaml"))
+        config = str(runs.workspace.config_file)
         capsys.readouterr()
         assert cli.main(["recut", "--check", "3", "--config", config]) == 0
         told = capsys.readouterr().out
@@ -86,9 +90,9 @@ def test_a_day_of_ten_bands(sandbox_archive: Path, make_runs: MakeRuns, capsys: 
     assert f"{chip}: impossible\n  it cannot be cut now (read_error): " in capsys.readouterr().out
 
 
-def check_pixels(folder: Path, root: Path, index: pd.DataFrame) -> None:
+def check_pixels(folder: Path, runs: Runs, index: pd.DataFrame) -> None:
     for row in index.itertuples():
-        with rasterio.open(root / str(row.path)) as chip:
+        with rasterio.open(io.BytesIO(runs.storage.get(row.path))) as chip:
             assert chip.descriptions == TEN
             pixels = chip.read()
         for layer, band in zip(pixels, TEN, strict=True):

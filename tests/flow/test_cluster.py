@@ -1,10 +1,14 @@
 """A day on a Dask cluster is the day on this machine, byte for byte; what dies there loses nothing."""
 
+import contextlib
 import dataclasses
+import logging
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -51,6 +55,7 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait(10)
 
 
+@pytest.mark.usefixtures("datasets")
 def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
     demo_archive: Served, make_runs: MakeRuns, workers: Cluster, day_here: dict[str, bytes]
 ) -> None:
@@ -70,6 +75,7 @@ def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
     assert files_of(runs.storage) == day_here
 
 
+@pytest.mark.usefixtures("datasets")
 def test_a_scheduler_that_is_lost_fails_the_run_and_the_next_one_ends_it(
     demo_archive: Served, make_runs: MakeRuns, workers: Cluster, day_here: dict[str, bytes]
 ) -> None:
@@ -83,6 +89,33 @@ def test_a_scheduler_that_is_lost_fails_the_run_and_the_next_one_ends_it(
     assert files_of(again.storage) == day_here
 
 
+def test_a_cluster_that_shrinks_to_nothing_is_waited_for_and_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="s2chips_core")
+    tasks = [(scene_of(), list[CutRequest]())] * 3
+    with contextlib.ExitStack() as stack:
+        running = stack.enter_context(serve_cluster(tmp_path / "cluster", 1))
+        work = stack.enter_context(contextlib.closing(cluster._Work(running.address, make_settings(), None)))
+        kill(running.workers[0])
+
+        def grow() -> None:
+            end = time.monotonic() + 60
+            while "has no worker any more" not in caplog.text and time.monotonic() < end:
+                time.sleep(0.05)
+            running.add_worker()
+
+        growing = threading.Thread(target=grow)
+        growing.start()
+        assert [result.problem for result in work.run(iter(tasks))] == [None] * 3
+        growing.join()
+        assert "has no worker any more" in caplog.text
+        kill(running.workers[1])
+        monkeypatch.setattr(cluster, "WORKERS_MOST_S", 1.0)
+        with pytest.raises(ClusterError, match=r"has had no worker for 1 s, with 2 tasks on it"):
+            list(work.run(iter(tasks)))
+
+
 def test_no_cluster_is_an_error_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "CONNECT_MOST_S", 1.0)
     settings = make_settings().override({"compute": {"dask_scheduler": "tcp://127.0.0.1:9"}})
@@ -91,10 +124,28 @@ def test_no_cluster_is_an_error_in_time(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_worker_of_another_version_reads_nothing() -> None:
-    result = run_task(make_settings().model_dump_json(), scene_of().to_json(), [], "0.0.1")
+    result = run_task(make_settings().model_dump_json(), scene_of().to_json(), [], "0.0.1", "a run")
     assert result.problem is not None
     assert "the run has 0.0.1" in result.problem
+    assert socket.gethostname() in result.problem
     assert result.results == []
+
+
+def test_what_a_worker_learned_of_hosts_ends_with_the_run() -> None:
+    """A host that is given up is so for one run: workers live longer."""
+    settings = make_settings().model_dump_json()
+    fetchers = [cluster._door(settings, run)[1] for run in ("one", "one", "another")]
+    assert fetchers[0] is fetchers[1]
+    assert fetchers[0] is not fetchers[2]
+
+
+def test_a_worker_without_the_keys_of_cdse_says_which_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CDSE_ACCESS_KEY_ID", "CDSE_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    scene = dataclasses.replace(scene_of(), provider="cdse")
+    result = run_task(make_settings().model_dump_json(), scene.to_json(), requests_of(2), version("s2chips"), "a run")
+    assert result.problem is not None
+    assert f"the worker on {socket.gethostname()} has no CDSE_ACCESS_KEY_ID and CDSE_SECRET_ACCESS_KEY" in result.problem
 
 
 def requests_of(count: int) -> list[CutRequest]:

@@ -4,9 +4,12 @@ The disk is a small file system in memory, where this user may mount one.
 """
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,6 +27,7 @@ from s2chips_core.errors import StorageError
 from s2chips_core.index.prune import prune_chips
 from s2chips_core.index.tiles import build_tiles_index
 from s2chips_core.storage import LocalStorage
+from tests.flow.conftest import REPOSITORY
 from tests.index.chips import NOW, SETTINGS, Cutter, match_of, write_matches
 from tests.index.test_day import files, run
 
@@ -201,6 +205,40 @@ def test_a_folder_that_may_not_be_written(reachable: Path, name: str) -> None:
         everything[name]()
     assert str(refused.value).startswith(f"{refused.value.key}: cannot be ")
     assert files(storage) == before
+
+
+PRIVATE = ["unshare", "--user", "--map-root-user", "--mount"]
+"""A process that may mount, for itself alone."""
+
+
+@pytest.fixture
+def own_mounts() -> list[str]:
+    """How a process with mounts of its own is started."""
+    for command in (["unshare", "--mount"], PRIVATE):
+        bind = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"'
+        with tempfile.TemporaryDirectory() as folder, contextlib.suppress(FileNotFoundError):
+            if subprocess.run([*command, "sh", "-c", bind, "sh", folder], capture_output=True).returncode == 0:
+                return command
+    pytest.skip("this user may mount nothing, not even in a namespace of its own: no read-only file system was tried")
+
+
+def test_a_file_system_that_is_read_only(tmp_path: Path, own_mounts: list[str]) -> None:
+    storage = made(tmp_path / "dataset")
+    before = {path: path.stat().st_mtime_ns for path in storage.root.rglob("*")}
+    held = files(storage)
+    command = [*own_mounts, sys.executable, "-m", "tests.flow.read_only_process", storage.root]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = json.loads(done.stdout)
+    assert set(said) == {"run", "index", "prune", "journal", "put", "delete", "move"}
+    for name, text in said.items():
+        verb = r"cannot be (written|locked|removed|moved to elsewhere)"
+        assert re.fullmatch(rf"\S+: {verb} under {re.escape(str(storage.root))}: Read-only file system", text), (name, text)
+    assert files(storage) == held
+    assert {path: path.stat().st_mtime_ns for path in storage.root.rglob("*")} == before
+    # Elsewhere it is as it was: the same calls do their work.
+    for task in tasks(storage).values():
+        task()
 
 
 def test_a_dataset_whose_folder_cannot_be_made(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 import base64
 import contextlib
+import io
 import logging
 import urllib.parse
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,11 @@ from s2chips_core.index.recut import recut
 from s2chips_core.scenes.archives import open_fetcher
 from s2chips_dagster.runs import Runs
 from tests.archive_fixtures import PROVIDERS, Archives
+from tests.datasets import everything
 from tests.flow.conftest import MakeRuns
 from tests.scenes.stand_ins import KEYS, SENSED, World
+
+pytestmark = pytest.mark.usefixtures("datasets")
 
 DAY = SENSED.date()
 NOW = (SENSED + timedelta(days=5)).isoformat()
@@ -54,23 +59,22 @@ def outcomes_of(runs: Runs) -> pd.DataFrame:
 
 
 def pixels_of(runs: Runs, path: str) -> np.ndarray:
-    with rasterio.open(runs.storage.url(path).removeprefix("file://")) as dataset:
+    with rasterio.open(io.BytesIO(runs.storage.get(path))) as dataset:
         pixels: np.ndarray = dataset.read()
         return pixels
 
 
-def assert_no_secret(folder: Path, *texts: str, least_files: int = 20) -> None:
-    """In no file of the folder, and no text, in no spelling."""
+def assert_no_secret(folder: Path, *texts: str, made: Iterable[Runs] = (), least_files: int = 20) -> None:
+    """In no file of the folder or of the datasets, and no text, in no spelling."""
     secrets = ["stand-in-token", "X-Amz-Signature", "X-Amz-Credential", *KEYS.values()]
     spellings = {secret for plain in secrets for secret in (plain, urllib.parse.quote(plain, safe=""))}
     spellings |= {base64.b64encode(plain.encode()).decode().rstrip("=")[:-1] for plain in secrets}
-    looked_at = 0
-    for path in folder.rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            looked_at += 1
-            assert not [one for one in spellings if one.encode() in content], path
-    assert looked_at > least_files
+    contents = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for runs in made:
+        contents |= {runs.storage.url(key): data for key, data in everything(runs.storage).items()}
+    for path, content in contents.items():
+        assert not [one for one in spellings if one.encode() in content], path
+    assert len(contents) > least_files
     for text in texts:
         assert not [one for one in spellings if one in text]
 
@@ -103,12 +107,13 @@ def test_a_day_is_the_same_from_each_archive_and_says_where_it_came_from(
                 software_version=__version__,
             )
         assert again.verdict == "identical", again
-    assert_no_secret(tmp_path, caplog.text)
+    assert_no_secret(tmp_path, caplog.text, made=runs.values())
 
 
 def test_tokens_and_signatures_that_end_in_the_middle_of_a_day_are_renewed(
     archives: Archives, make_runs: MakeRuns, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    made = []
     for name in ("planetary_computer", "cdse"):
         stand_in = getattr(archives, name)
         asked: list[str] = []
@@ -122,11 +127,12 @@ def test_tokens_and_signatures_that_end_in_the_middle_of_a_day_are_renewed(
         stand_in.before_answer = revoke
         monkeypatch.setattr("s2chips_core.signing.YOUNG", timedelta(0))
         runs = run(make_runs, archives, file, name, name=name)
+        made.append(runs)
         assert outcomes_of(runs)["outcome"].tolist() == ["chipped"] * 5
         refused = stand_in.count("", 403)
         assert refused >= 1
         assert refused < 20, "each is asked again, once"
-    assert_no_secret(tmp_path)
+    assert_no_secret(tmp_path, made=made)
 
 
 def test_wrong_keys_fail_the_day_and_show_nothing(
@@ -146,7 +152,7 @@ def test_wrong_keys_fail_the_day_and_show_nothing(
     assert "MTD_TL.xml: the server answered 403" in said
     assert not runs.storage.list("outcomes")
     assert archives.cdse.count("MTD_TL.xml", 403) <= 3
-    assert_no_secret(tmp_path, said, least_files=5)
+    assert_no_secret(tmp_path, said, made=[runs], least_files=5)
     assert wrong not in said
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and wrong.encode() in path.read_bytes()]
 

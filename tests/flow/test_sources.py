@@ -15,6 +15,8 @@ from s2chips_core.sandbox.server import Served, serve
 from s2chips_dagster.runs import Runs
 from tests.flow.conftest import MakeRuns
 
+pytestmark = pytest.mark.usefixtures("datasets")
+
 DAY = DEMO_DAYS[0]
 NOW = DEMO_NOW.isoformat()
 

@@ -1,9 +1,7 @@
 """Recorded AIS around made-up matches, and a small dataset of chips that it vouches for or not."""
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,7 +17,8 @@ from s2chips_core.index.geojson import write_daily_geojson
 from s2chips_core.index.parts import scene_days
 from s2chips_core.index.prune import PruneResult, prune_chips
 from s2chips_core.index.tiles import build_tiles_index
-from s2chips_core.storage import LocalStorage, Storage
+from s2chips_core.storage import Storage
+from tests.datasets import everything
 from tests.index.chips import DAY, NOW, SETTINGS, Cutter, match_of, scene_by_scene, scenes_of_days, write_matches
 from tests.index.index_record import without_record
 
@@ -81,12 +80,11 @@ def chip(
     return result
 
 
-def make_dataset(root: Path) -> LocalStorage:
+def make_dataset(storage: Storage) -> Storage:
     """Chips of ships 0, 1, 2 (sensed on the next day), 4 by the capture and of 1, 5 by a file; 3 is refused.
 
     AIS has moved ship 1, which both sources have, and does not know ship 2; it vouches for the others.
     """
-    storage = LocalStorage(root)
     later = scenes_of_days(2)[1]
     captured = [match_of(0), match_of(1), match_of(2, scene=later), match_of(3), match_of(4)]
     of_file = [match_of(1), match_of(5)]
@@ -105,17 +103,9 @@ def prune(storage: Storage, *, dry_run: bool = False, settings: Settings = SETTI
     return prune_chips(settings=settings, storage=storage, dry_run=dry_run, **more)
 
 
-def files(storage: LocalStorage) -> dict[str, bytes]:
+def files(storage: Storage) -> dict[str, bytes]:
     """Every file but the locks; of the index without its record, which tells when the parts were written."""
-    found = {path.relative_to(storage.root): path for path in sorted(storage.root.rglob("*")) if path.is_file()}
-    data = {key.as_posix(): path.read_bytes() for key, path in found.items() if key.parts[0] != ".locks"}
-    index = layout.tiles_index()
+    data, index = everything(storage), layout.tiles_index()
     if index in data:
         data[index] = without_record(data[index])
     return data
-
-
-def copy_of(storage: LocalStorage, root: Path) -> LocalStorage:
-    """The same dataset elsewhere."""
-    shutil.copytree(storage.root, root, ignore=shutil.ignore_patterns(".locks"))
-    return LocalStorage(root)

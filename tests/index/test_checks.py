@@ -22,9 +22,9 @@ from s2chips_core.index.checks import (
     check_schema,
     check_unique_chip_ids,
 )
-from s2chips_core.index.commit import Journal
 from s2chips_core.index.dataset_checks import check_all_files
 from s2chips_core.index.geojson import write_daily_geojson
+from s2chips_core.index.journal import Journal
 from s2chips_core.index.labels import LABEL_SCHEMA
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.index.tiles import build_tiles_index

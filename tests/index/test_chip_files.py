@@ -33,13 +33,11 @@ def test_written_in_order(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("fails_at", range(4))
-@pytest.mark.parametrize("replaces", [False, True], ids=["not indexed", "indexed"])
-def test_a_chip_that_cannot_be_written_is_gone_and_one_of_the_index_stands(
-    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, fails_at: int, replaces: bool
+def test_a_chip_that_cannot_be_written_is_gone(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, fails_at: int
 ) -> None:
     for key in layout.chip_artefacts(PATH):
         storage.put(key, b"old")
-    before = {key: storage.get(key) for key in storage.list("chips")}
     put, calls = storage.put, iter(range(10))
 
     def failing(key: str, data: bytes) -> None:
@@ -49,23 +47,7 @@ def test_a_chip_that_cannot_be_written_is_gone_and_one_of_the_index_stands(
 
     monkeypatch.setattr(storage, "put", failing)
     with pytest.raises(StorageError, match="the disk is full"):
-        write_artefacts(storage, PATH, NEW, replaces=replaces)
-    assert {key: storage.get(key) for key in storage.list("chips")} == (before if replaces else {})
-
-
-def test_a_disk_that_stays_full_leaves_no_chip_of_two_runs(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    for key in layout.chip_artefacts(PATH):
-        storage.put(key, b"old")
-    put, calls = storage.put, iter(range(10))
-
-    def failing(key: str, data: bytes) -> None:
-        if next(calls) >= 2:
-            raise StorageError(key, "the disk is full")
-        put(key, data)
-
-    monkeypatch.setattr(storage, "put", failing)
-    with pytest.raises(StorageError, match="the disk is full"):
-        write_artefacts(storage, PATH, NEW, replaces=True)
+        write_artefacts(storage, PATH, NEW)
     assert storage.list("chips") == []
 
 

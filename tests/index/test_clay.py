@@ -1,5 +1,6 @@
 """Batches for Clay from a dataset, against what the digital numbers of the scene give."""
 
+import io
 import json
 import tracemalloc
 from collections.abc import Iterator, Mapping, Sequence
@@ -238,11 +239,11 @@ def test_hour(storage: LocalStorage) -> None:
 def test_rows_may_be_a_frame_or_plain(storage: LocalStorage) -> None:
     """The index as pandas reads it, as this package does, as Arrow gives it, and in another zone are the same."""
     rows = dataset(storage, 4)
-    path = storage.url(layout.tiles_index())
+    index = io.BytesIO(storage.get(layout.tiles_index()))
     local = rows.assign(scene_datetime=rows["scene_datetime"].dt.tz_convert("Pacific/Auckland"))
     arrow = tables.conform(rows, INDEX_SCHEMA, "rows").to_pylist()
     reference = read_clay_batch(storage, rows, hour="real")
-    for other in (pd.read_parquet(path), local, arrow, rows.to_dict("records"), (row for row in arrow)):
+    for other in (pd.read_parquet(index), local, arrow, rows.to_dict("records"), (row for row in arrow)):
         batch = read_clay_batch(storage, other, hour="real")
         for name, array in reference.datacube().items():
             np.testing.assert_array_equal(batch.datacube()[name], array)

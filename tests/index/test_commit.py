@@ -1,43 +1,17 @@
-"""The journal and the sweep; what a whole commit does is seen in test_day."""
+"""The sweep and the staging; what a whole commit does is seen in test_day."""
 
 from datetime import timedelta
 
 import pytest
 
 from s2chips_core import layout, tables
-from s2chips_core.errors import StorageError
-from s2chips_core.index.commit import (
-    Journal,
-    commit_source,
-    paths_of_all_journals,
-    paths_of_other_journals,
-    read_journal,
-    withdraw_source,
-)
+from s2chips_core.index.commit import commit_source, withdraw_source
+from s2chips_core.index.journal import Journal
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.storage import LocalStorage
 from tests.index.chips import DAY, commit_chips, index_of
 
 PATH = "chips/train/1/20251027/00000000deadbeef.tif"
-
-
-def test_a_journal_is_read_as_it_was_written(storage: LocalStorage) -> None:
-    journal = Journal(writes={"a.tif": DAY}, drops={"b.tif": DAY + timedelta(days=1)})
-    storage.put(layout.journal(DAY, "capture"), journal.to_json())
-    assert read_journal(storage, DAY, "capture") == journal
-    assert read_journal(storage, DAY, "file-a") is None
-    assert set(journal.paths) == {"a.tif", "b.tif"}
-    assert paths_of_all_journals(storage) == paths_of_other_journals(storage, DAY, "file-a") == {"a.tif", "b.tif"}
-    assert paths_of_other_journals(storage, DAY, "capture") == set()
-
-
-@pytest.mark.parametrize(
-    "text", [b"", b"[]", b"{}", b'{"writes": {"a": "no day"}, "drops": {}}', b'{"writes": 1, "drops": {}}']
-)
-def test_a_journal_that_is_none(storage: LocalStorage, text: bytes) -> None:
-    storage.put(layout.journal(DAY, "capture"), text)
-    with pytest.raises(StorageError, match="is no journal"):
-        read_journal(storage, DAY, "capture")
 
 
 def put_chip(storage: LocalStorage, path: str = PATH) -> None:

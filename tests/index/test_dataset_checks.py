@@ -1,6 +1,5 @@
 """Checks of the whole dataset, against sets of everything."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -16,11 +15,12 @@ from hypothesis import strategies as st
 from s2chips_core import layout, tables
 from s2chips_core.index import dataset_checks
 from s2chips_core.index.chip_files import delete_artefacts
-from s2chips_core.index.commit import Journal, paths_of_all_journals
 from s2chips_core.index.dataset_checks import check_all_files, check_unique_index
+from s2chips_core.index.journal import Journal, paths_of_all_journals
 from s2chips_core.index.parts import COMMIT_LOCK, join_parts, parts_of_scene_day, scene_days
 from s2chips_core.index.tiles import build_tiles_index
 from s2chips_core.storage import LocalStorage
+from tests.datasets import Datasets, Door, again, copy
 from tests.index.chips import DAY, commit_chips, index_of, scenes_of_days
 
 
@@ -33,16 +33,22 @@ def fill(storage: LocalStorage) -> None:
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sound(datasets: Datasets, tmp_path_factory: pytest.TempPathFactory) -> LocalStorage:
     """A dataset in order."""
-    root = tmp_path_factory.mktemp("sound")
-    fill(LocalStorage(root))
-    return root
+    storage = datasets.at(tmp_path_factory.mktemp("sound"))
+    fill(storage)
+    return storage
+
+
+def index_of_all(storage: LocalStorage) -> pa.Table:
+    """`tiles.parquet`."""
+    with storage.open_read(layout.tiles_index()) as file:
+        return pq.read_table(file)
 
 
 def everything_at_once(storage: LocalStorage) -> dict[str, set[str]]:
     """What the check must find, by its name."""
-    index = set(pq.read_table(storage.path(layout.tiles_index()), columns=["chip_id"])["chip_id"].to_pylist())
+    index = set(index_of_all(storage)["chip_id"].to_pylist())
     union = join_parts(part for day in scene_days(storage) for part in parts_of_scene_day(storage, day).values())
     parts, claimed = set(union["chip_id"].to_pylist()), set(union["path"].to_pylist())
     on_disk = set(storage.list(layout.chips_folder()))
@@ -68,14 +74,12 @@ def everything_at_once(storage: LocalStorage) -> dict[str, set[str]]:
 )
 @settings(max_examples=40, deadline=None)
 def test_it_finds_what_sets_of_everything_find(
-    sound: Path, gone: set[int], parts: set[int], names: set[str], at_once: int
+    datasets: Datasets, sound: LocalStorage, gone: set[int], parts: set[int], names: set[str], at_once: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         patch.setattr(dataset_checks, "_KEYS_AT_ONCE", at_once)
         patch.setattr(tables, "SCANNED_ROWS", at_once)
-        root = Path(folder) / "dataset"
-        shutil.copytree(sound, root)
-        storage = LocalStorage(root)
+        storage = copy(sound, datasets.at(Path(folder) / "dataset"))
         files = storage.list(layout.chips_folder())
         for n in gone:
             storage.delete(files[n % len(files)])
@@ -93,8 +97,8 @@ def test_it_finds_what_sets_of_everything_find(
             assert not of_problem or f"{name}: {len(of_problem)} ({min(of_problem)}" in found.description
 
 
-def test_a_sound_dataset(sound: Path) -> None:
-    storage = LocalStorage(sound)
+def test_a_sound_dataset(sound: LocalStorage) -> None:
+    storage = sound
     assert check_all_files(storage).description == "11 chips: index, parts and files agree"
     assert check_all_files(storage).passed
     found = check_unique_index(storage)
@@ -103,12 +107,12 @@ def test_a_sound_dataset(sound: Path) -> None:
 
 def change_index(storage: LocalStorage, change: Callable[[pa.Table], pa.Table]) -> None:
     """As nobody should."""
-    storage.put(layout.tiles_index(), tables.parquet_bytes(change(pq.read_table(storage.path(layout.tiles_index())))))
+    storage.put(layout.tiles_index(), tables.parquet_bytes(change(index_of_all(storage))))
 
 
 def test_chips_that_are_there_twice(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(storage)
-    ids = pq.read_table(storage.path(layout.tiles_index()))["chip_id"].to_pylist()
+    ids = index_of_all(storage)["chip_id"].to_pylist()
     change_index(storage, lambda table: pa.concat_tables([table, table[2:3], table[7:8], table[7:8]]))
     monkeypatch.setattr(tables, "SCANNED_ROWS", 4)
     found = check_unique_index(storage)
@@ -139,11 +143,11 @@ def test_an_empty_dataset(storage: LocalStorage) -> None:
     assert DAY not in scene_days(storage)
 
 
-class Changing(LocalStorage):
+class Changing(Door):
     """A dataset that changes while somebody walks through its chips."""
 
-    def __init__(self, root: Path, change: Callable[[LocalStorage], object]) -> None:
-        super().__init__(root)
+    def __init__(self, behind: LocalStorage, change: Callable[[LocalStorage], object]) -> None:
+        super().__init__(behind)
         self.change = change
 
     def walk(self, prefix: str) -> Iterator[str]:
@@ -152,7 +156,7 @@ class Changing(LocalStorage):
         if prefix != layout.chips_folder():
             yield from keys
             return
-        self.change(LocalStorage(self.root))
+        self.change(again(self))
         yield from [key for key in keys if self.exists(key)][:5]
         yield from super().walk(prefix)
 
@@ -178,7 +182,7 @@ def test_days_are_committed_while_the_files_are_looked_at(storage: LocalStorage)
         other.put(layout.journal(DAY, "file-b"), Journal(writes=writes, drops={}).to_json())
         build_tiles_index(other)
 
-    found = check_all_files(Changing(storage.root, change))
+    found = check_all_files(Changing(storage, change))
     assert found.passed, found.description
 
 
@@ -192,7 +196,7 @@ def test_what_is_wrong_is_found_whatever_changes_meanwhile(storage: LocalStorage
     def change(other: LocalStorage) -> None:
         commit_chips(other, new)
 
-    found = check_all_files(Changing(storage.root, change))
+    found = check_all_files(Changing(storage, change))
     told = {name: number for name, number in found.numbers.items() if number}
     # The index has not been made since the new day was committed; the walk through it was over.
     assert told == {"chips": 11, "files that are missing": 1, "chips that nobody claims": 1}

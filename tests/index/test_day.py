@@ -1,9 +1,9 @@
 """The chips of a day, with made-up pixels: what stands, what is cut again, caps, sources, failures at every step."""
 
 import contextlib
+import io
 import itertools
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import rasterio
 
@@ -31,11 +32,12 @@ from s2chips_core.index.parts import chips_of_scene_day, scene_days
 from s2chips_core.index.records import PART_SCHEMA, properties, sidecar_fields
 from s2chips_core.index.tiles import build_tiles_index, paths_in_index
 from s2chips_core.scenes.matches import MATCH_SCHEMA
-from s2chips_core.storage import LocalStorage
+from s2chips_core.storage import LocalStorage, Storage
 from tests.chips.range_server import serving
 from tests.chips.rasters import ULX_M, ULY_M
 from tests.chips.scenes import make_files, make_pixels, make_scene, make_settings, request_at
-from tests.index.breaking import Breaking, Killed
+from tests.datasets import Datasets, Door, copy, everything
+from tests.index.breaking import Breaking, Killed, calls_to_break
 from tests.index.chips import (
     DAY,
     NOW,
@@ -49,6 +51,7 @@ from tests.index.chips import (
     unmatched_of,
     write_matches,
 )
+from tests.reliability import often
 
 FILE = layout.file_source("0123456789abcdef")
 
@@ -60,12 +63,12 @@ def run(storage: Any, cutter: Any, *, source: str = layout.CAPTURE, settings: Se
 
 
 def files(storage: LocalStorage) -> dict[str, bytes]:
-    found = {path.relative_to(storage.root): path for path in sorted(storage.root.rglob("*")) if path.is_file()}
-    return {key.as_posix(): path.read_bytes() for key, path in found.items() if key.parts[0] != ".locks"}
+    return everything(storage)
 
 
-def times(storage: LocalStorage) -> dict[str, int]:
-    return {key: Path(storage.url(key)).stat().st_mtime_ns for key in files(storage)}
+def versions(storage: LocalStorage) -> dict[str, str]:
+    folders = {key.split("/")[0] for key in files(storage)}
+    return {key: version for folder in folders for key, version in storage.versions(folder).items()}
 
 
 def chips_on_disk(storage: LocalStorage) -> list[str]:
@@ -85,6 +88,7 @@ def cutter() -> Cutter:
     return Cutter()
 
 
+@pytest.mark.on_bucket("rclone")
 def test_every_target_has_an_outcome_and_every_chip_its_artefacts(storage: LocalStorage) -> None:
     matches = [match_of(n) for n in range(4)] + [unmatched_of(4, "no_scene"), unmatched_of(5, "invalid_ais")]
     write_matches(storage, matches)
@@ -108,7 +112,7 @@ def test_every_target_has_an_outcome_and_every_chip_its_artefacts(storage: Local
         assert json.loads(storage.get(base + ".json")) == sidecar_fields(row)
         assert json.loads(storage.get(base + ".geojson"))["properties"] == properties(row)
         assert storage.exists(base + "_quicklook.jpg")
-        with rasterio.open(storage.url(row["path"])) as raster:
+        with rasterio.open(io.BytesIO(storage.get(row["path"]))) as raster:
             assert raster.tags()["chip_id"] == row["chip_id"]
             assert raster.tags()["mmsi"] == str(row["mmsi"])
             expected = np.random.default_rng(row["mmsi"]).uniform(0.01, 0.2, (4, 32, 32)).astype("float32")
@@ -134,13 +138,13 @@ def test_a_second_run_reads_nothing_and_changes_nothing(storage: LocalStorage) -
         244_660_003: RefusalReason.GATE_CLOUD,
     }
     first = run(storage, Cutter(refusals))
-    before = files(storage), times(storage)
+    before = files(storage), versions(storage)
 
     again = Cutter(refusals)
     second = run(storage, again, clock=lambda: NOW + timedelta(days=1))
 
     assert again.asked == []
-    assert (files(storage), times(storage)) == before
+    assert (files(storage), versions(storage)) == before
     pd.testing.assert_frame_equal(second.outcomes, first.outcomes)
     assert (second.chips_cut, second.chips_kept, second.chips_per_second) == (0, 2, 0.0)
 
@@ -279,9 +283,9 @@ def test_ais_that_comes_later_reaches_the_labels_without_reading(storage: LocalS
         assert (row["labels"][0]["lat"], row["labels"][0]["lon"]) == (row["lat"], row["lon"])
         assert (int(row["labels"][0]["col"]), int(row["labels"][0]["row"])) == (16, 16)
     # And again: nothing changes any more.
-    settled = files(storage), times(storage)
+    settled = files(storage), versions(storage)
     run(storage, _unwanted)
-    assert (files(storage), times(storage)) == settled
+    assert (files(storage), versions(storage)) == settled
 
 
 def test_a_chip_that_another_source_made_has_the_labels_of_its_own_source(storage: LocalStorage) -> None:
@@ -323,7 +327,7 @@ def test_with_the_real_reader(storage: LocalStorage) -> None:
     assert (again.requests, again.bytes, again.chips_kept) == (0, 0, 2)
     for row in as_rows(result.rows):
         col, line = places[row["mmsi"] % 1000]
-        with rasterio.open(storage.url(row["path"])) as raster:
+        with rasterio.open(io.BytesIO(storage.get(row["path"]))) as raster:
             for number, band in enumerate(row["bands"], 1):
                 window = pixels[band][line - 128 : line + 128, col - 128 : col + 128]
                 np.testing.assert_array_equal(raster.read(number), (window / 10_000).astype("float32"))
@@ -447,19 +451,17 @@ def first_day(storage: LocalStorage) -> None:
 
 
 @pytest.mark.parametrize("dead", [False, True], ids=["one call fails", "killed"])
-def test_a_run_that_breaks_anywhere_and_is_run_again(tmp_path: Path, dead: bool) -> None:
-    start = LocalStorage(tmp_path / "start")
+def test_a_run_that_breaks_anywhere_and_is_run_again(datasets: Datasets, tmp_path: Path, dead: bool) -> None:
+    start = datasets.at(tmp_path / "start")
     first_day(start)
-    undisturbed = LocalStorage(tmp_path / "undisturbed")
-    shutil.copytree(start.root, undisturbed.root)
+    undisturbed = copy(start, datasets.at(tmp_path / "undisturbed"))
     run(undisturbed, Cutter())
     expected = files(undisturbed)
 
-    for at in itertools.count(1):
-        storage = LocalStorage(tmp_path / str(at))
-        shutil.copytree(start.root, storage.root)
+    for at in calls_to_break(start):
+        storage = copy(start, datasets.at(tmp_path / str(at)))
         with contextlib.suppress(Killed, StorageError):
-            run(Breaking(storage.root, at, dead=dead), Cutter())
+            run(Breaking(storage, at, dead=dead), Cutter())
             break
         _assert_no_half_chip(storage)
         run(storage, Cutter())
@@ -553,7 +555,7 @@ def test_progress_says_how_fast_and_how_long() -> None:
 AROUND = [DAY - timedelta(days=5), DAY + timedelta(days=5)]
 
 
-class _Reader(LocalStorage):
+class _Reader(Door):
     """Somebody looks at the index whenever a file is about to go."""
 
     def delete(self, key: str) -> None:
@@ -570,8 +572,121 @@ def test_a_chip_that_is_dropped_leaves_the_index_first(storage: LocalStorage) ->
     assert before == {key for key in storage.list("chips") if key.endswith(".tif")}
     assert len(before) == 3
     write_matches(storage, [match_of(0)])
-    run(_Reader(storage.root), Cutter())
+    run(_Reader(storage), Cutter())
     after = paths_in_index(storage, AROUND)
     assert after == {key for key in storage.list("chips") if key.endswith(".tif")}
     assert len(after) == 1
     assert paths_in_index(storage, []) == set()
+
+
+OTHER = SETTINGS.override({"gate": {"max_nodata_frac": 0.04}})
+"""Another configuration: all is cut anew, and has other fingerprints."""
+
+
+def row_and_pixels(storage: LocalStorage) -> dict[str, str]:
+    """What `tiles.parquet` names, by path: the fingerprint. Row, sidecar and pixels must tell of the same one."""
+    with storage.open_read(layout.tiles_index()) as file:
+        rows = pq.read_table(file, columns=["path", "fingerprint"]).to_pylist()
+    for row in rows:
+        with rasterio.open(io.BytesIO(storage.get(row["path"]))) as raster:
+            assert raster.tags()["fingerprint"] == row["fingerprint"], "pixels of another row"
+        [key] = layout.chip_artefacts(row["path"], (".json",))
+        assert json.loads(storage.get(key))["fingerprint"] == row["fingerprint"]
+    return {row["path"]: row["fingerprint"] for row in rows}
+
+
+class _Comparing(Door):
+    """Somebody opens what the index names after every step that changes anything."""
+
+    def __init__(self, behind: Storage) -> None:
+        super().__init__(behind)
+        self.seen: set[int] = set()
+
+    def put(self, key: str, data: bytes) -> None:
+        super().put(key, data)
+        self._look()
+
+    def move(self, source: str, target: str) -> None:
+        super().move(source, target)
+        self._look()
+
+    def delete(self, key: str) -> None:
+        super().delete(key)
+        self._look()
+
+    def _look(self) -> None:
+        self.seen.add(len(row_and_pixels(self)))
+
+
+def indexed_day(storage: Storage) -> Storage:
+    """Three chips in the index, one of which a file has too."""
+    write_matches(storage, [match_of(0), match_of(1), match_of(2, scene=scenes_of_days(2)[1])])
+    write_matches(storage, [match_of(1)], source=FILE)
+    run(storage, Cutter())
+    run(storage, Cutter(), source=FILE)
+    build_tiles_index(storage)
+    return storage
+
+
+def test_a_chip_that_is_cut_anew_has_its_own_row_at_any_moment(datasets: Datasets, tmp_path: Path) -> None:
+    storage = _Comparing(indexed_day(datasets.at(tmp_path / "dataset")))
+    before = row_and_pixels(storage)
+    result = run(storage, Cutter(), settings=OTHER, clock=lambda: NOW + timedelta(days=1))
+    assert result.chips_cut == 3
+    after = row_and_pixels(storage)
+    assert after.keys() == before.keys()
+    assert set(after.values()).isdisjoint(before.values())
+    assert storage.seen == {0, 3}, "they are gone from the index while their files are replaced"
+    assert storage.list(layout.staged(DAY, layout.CAPTURE)) == []
+
+
+def test_a_stopped_run_that_cuts_anew_changes_no_chip(storage: LocalStorage) -> None:
+    write_matches(storage, [match_of(n) for n in range(8)])
+    run(storage, Cutter())
+    build_tiles_index(storage)
+    before = files(storage)
+    stop = threading.Event()
+
+    def tell(progress: Progress) -> None:
+        if progress.chips >= 3:
+            assert len(storage.list(layout.staged(DAY, layout.CAPTURE))) >= 3 * 4
+            stop.set()
+
+    with pytest.raises(CancelledRunError):
+        run(storage, _Slow(), settings=OTHER, stop=stop, progress=tell)
+    assert {key: data for key, data in files(storage).items() if not key.startswith("provenance/")} == {
+        key: data for key, data in before.items() if not key.startswith("provenance/")
+    }
+
+
+def test_a_run_that_cuts_anew_is_killed_anywhere(datasets: Datasets, tmp_path: Path) -> None:
+    """Also when another day's run makes the index next, and when the day's next run is given up."""
+    start, later = indexed_day(datasets.at(tmp_path / "start")), NOW + timedelta(days=1)
+    undisturbed = copy(start, datasets.at(tmp_path / "undisturbed"))
+    run(undisturbed, Cutter(), settings=OTHER, clock=lambda: later)
+    build_tiles_index(undisturbed)
+    expected, index = files(undisturbed), layout.tiles_index()
+    lost = 0
+    for at in itertools.count(1, often(4, 1)):
+        storage = copy(start, datasets.at(tmp_path / str(at)))
+        with contextlib.suppress(Killed):
+            run(Breaking(storage, at, dead=True, writes_only=True), Cutter(), settings=OTHER, clock=lambda: later)
+            break
+        row_and_pixels(storage)
+        build_tiles_index(storage)
+        lost += len(row_and_pixels(storage)) < 3
+        with pytest.raises(KeyboardInterrupt):
+            run(storage, Cutter(), settings=OTHER, clock=lambda: later, progress=_interrupt)
+        build_tiles_index(storage)
+        row_and_pixels(storage)
+        run(storage, Cutter(), settings=OTHER, clock=lambda: later)
+        build_tiles_index(storage)
+        found = files(storage)
+        assert [key for key in expected.keys() | found.keys() if key != index and expected.get(key) != found.get(key)] == []
+        assert row_and_pixels(storage) == row_and_pixels(undisturbed)
+    assert at > 30, "calls of one run that write"
+    assert lost > often(2, 12), "killed while files were replaced"
+
+
+def _interrupt(progress: Progress) -> None:
+    raise KeyboardInterrupt

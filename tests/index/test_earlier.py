@@ -1,8 +1,8 @@
 """What earlier runs decided."""
 
 from s2chips_core import layout, tables
-from s2chips_core.index.commit import Journal
 from s2chips_core.index.earlier import read_earlier
+from s2chips_core.index.journal import Journal
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA, Outcome, outcome_row, outcomes_frame
 from s2chips_core.storage import LocalStorage
 from tests.index.chips import DAY, commit_chips, index_of, match_of

@@ -3,7 +3,6 @@
 import io
 import json
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,8 +12,8 @@ import pytest
 from s2chips_core import layout, tables
 from s2chips_core.errors import InputError
 from s2chips_core.index.checks import check_day_files, check_outcomes_cover
-from s2chips_core.index.commit import Journal
 from s2chips_core.index.dataset_checks import check_all_files
+from s2chips_core.index.journal import Journal
 from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.parts import COMMIT_LOCK, chips_of_scene_day
 from s2chips_core.index.prune import prune_chips
@@ -41,8 +40,8 @@ from tests.index.recorded_ais import (
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> LocalStorage:
-    return make_dataset(tmp_path / "dataset")
+def dataset(storage: LocalStorage) -> LocalStorage:
+    return make_dataset(storage)
 
 
 def outcomes(storage: LocalStorage, source: str = layout.CAPTURE) -> dict[int, tuple[str, str]]:

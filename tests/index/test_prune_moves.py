@@ -1,9 +1,7 @@
 """Moves that break anywhere, and what the next prune, restore or run of the day makes of them."""
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,9 +12,11 @@ from s2chips_core.index.prune_moves import Action, Move
 from s2chips_core.index.prune_restore import restore_trash
 from s2chips_core.index.prune_trash import TrashNote
 from s2chips_core.storage import LocalStorage
-from tests.index.breaking import Breaking, Killed
+from tests.datasets import Datasets
+from tests.index.breaking import Breaking, Killed, calls_to_break
 from tests.index.chips import DAY, Cutter
-from tests.index.recorded_ais import FILE, NEXT_DAY, PRUNED_AT, TRASH, chip, copy_of, files, make_dataset, prune
+from tests.index.conftest import Copies
+from tests.index.recorded_ais import FILE, NEXT_DAY, PRUNED_AT, TRASH, chip, files, make_dataset, prune
 from tests.index.test_prune import assert_agrees
 
 Do = Callable[[LocalStorage], object]
@@ -24,15 +24,15 @@ Files = dict[str, bytes]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> LocalStorage:
+def whole(datasets: Datasets, tmp_path_factory: pytest.TempPathFactory) -> LocalStorage:
     """Nothing is pruned yet."""
-    return make_dataset(tmp_path_factory.mktemp("whole") / "dataset")
+    return make_dataset(datasets.at(tmp_path_factory.mktemp("whole") / "dataset"))
 
 
 @pytest.fixture(scope="module")
-def pruned(whole: LocalStorage, tmp_path_factory: pytest.TempPathFactory) -> LocalStorage:
+def pruned(whole: LocalStorage, copies: Copies) -> LocalStorage:
     """After a prune that nothing disturbed."""
-    storage = copy_of(whole, tmp_path_factory.mktemp("pruned") / "dataset")
+    storage = copies(whole)
     prune(storage)
     return storage
 
@@ -61,13 +61,13 @@ def assert_nothing_lost(storage: LocalStorage, before: Files) -> None:
             assert data in (after.get(key), after.get(prefix + key)), key
 
 
-def broken(start: LocalStorage, do: Do, folder: Path, *, dead: bool = True) -> Iterator[LocalStorage]:
+def broken(start: LocalStorage, do: Do, copies: Copies, *, dead: bool = True) -> Iterator[LocalStorage]:
     """Copies of a dataset in which `do` broke at its first, second, third … call that writes."""
     before = files(start)
-    for at in itertools.count(1):
-        storage = copy_of(start, folder / str(at))
+    for at in calls_to_break(start):
+        storage = copies(start)
         try:
-            do(Breaking(storage.root, at, dead=dead, writes_only=True))
+            do(Breaking(storage, at, dead=dead, writes_only=True))
         except (Killed, StorageError):
             assert_nothing_lost(storage, before)
             yield storage
@@ -78,74 +78,74 @@ def broken(start: LocalStorage, do: Do, folder: Path, *, dead: bool = True) -> I
 
 @pytest.mark.parametrize("dead", [False, True], ids=["one call fails", "killed"])
 def test_a_prune_that_breaks_anywhere_and_is_run_again(
-    whole: LocalStorage, pruned: LocalStorage, tmp_path: Path, dead: bool
+    whole: LocalStorage, pruned: LocalStorage, copies: Copies, dead: bool
 ) -> None:
     expected = files(pruned)
-    for storage in broken(whole, prune, tmp_path, dead=dead):
+    for storage in broken(whole, prune, copies, dead=dead):
         prune(storage)
-        assert files(storage) == expected, storage.root.name
+        assert files(storage) == expected, storage.url("x")
 
 
-def test_a_restore_that_breaks_anywhere_and_is_run_again(whole: LocalStorage, pruned: LocalStorage, tmp_path: Path) -> None:
+def test_a_restore_that_breaks_anywhere_and_is_run_again(whole: LocalStorage, pruned: LocalStorage, copies: Copies) -> None:
     expected = files(whole)
-    for storage in broken(pruned, restore, tmp_path):
+    for storage in broken(pruned, restore, copies):
         restore_if_any(storage)
-        assert files(storage) == expected, storage.root.name
+        assert files(storage) == expected, storage.url("x")
 
 
-def test_a_killed_prune_and_then_a_restore(whole: LocalStorage, tmp_path: Path) -> None:
+def test_a_killed_prune_and_then_a_restore(whole: LocalStorage, copies: Copies) -> None:
     expected = files(whole)
-    for storage in broken(whole, prune, tmp_path):
+    for storage in broken(whole, prune, copies):
         restore_if_any(storage)
-        assert files(storage) == expected, storage.root.name
+        assert files(storage) == expected, storage.url("x")
 
 
-def test_a_killed_restore_and_then_a_prune(pruned: LocalStorage, tmp_path: Path) -> None:
+def test_a_killed_restore_and_then_a_prune(pruned: LocalStorage, copies: Copies) -> None:
     expected = files(pruned)
-    for storage in broken(pruned, restore, tmp_path):
+    for storage in broken(pruned, restore, copies):
         prune(storage)
-        assert files(storage) == expected, storage.root.name
+        assert files(storage) == expected, storage.url("x")
 
 
-def test_a_killed_prune_and_then_a_run_of_the_day(whole: LocalStorage, pruned: LocalStorage, tmp_path: Path) -> None:
+def test_a_killed_prune_and_then_a_run_of_the_day(whole: LocalStorage, pruned: LocalStorage, copies: Copies) -> None:
     undone, done = files(whole), files(pruned)
     seen = []
-    for storage in broken(whole, prune, tmp_path):
+    for storage in broken(whole, prune, copies):
         run_day(storage)
         after = files(storage)
-        assert after in (undone, done), storage.root.name
+        assert after in (undone, done), storage.url("x")
         seen.append(after == done)
         assert_agrees(storage)
     assert seen == sorted(seen), "from one call on it counts as done"
     assert {True, False} == set(seen)
 
 
-def test_a_killed_restore_and_then_a_run_of_the_day(whole: LocalStorage, pruned: LocalStorage, tmp_path: Path) -> None:
+def test_a_killed_restore_and_then_a_run_of_the_day(whole: LocalStorage, pruned: LocalStorage, copies: Copies) -> None:
     done, undone = files(whole), files(pruned)
-    for storage in broken(pruned, restore, tmp_path):
+    for storage in broken(pruned, restore, copies):
         run_day(storage)
-        assert files(storage) in (undone, done), storage.root.name
+        assert files(storage) in (undone, done), storage.url("x")
         assert_agrees(storage)
 
 
 def test_a_run_that_comes_upon_a_killed_prune_finishes_it_however_often_it_is_killed(
-    whole: LocalStorage, pruned: LocalStorage, tmp_path: Path
+    whole: LocalStorage, pruned: LocalStorage, copies: Copies
 ) -> None:
     """Killed half-way, then killed again at every call of the run of the day that finishes it."""
-    half = copy_of(whole, tmp_path / "half")
+    half = copies(whole)
     with contextlib.suppress(Killed):
-        prune(Breaking(half.root, 15, dead=True, writes_only=True))
+        prune(Breaking(half, 15, dead=True, writes_only=True))
     assert [key for key in half.list(layout.journals_folder()) if layout.is_move_journal(key)]
     expected = files(pruned)
-    for storage in broken(half, run_day, tmp_path / "again"):
+    for storage in broken(half, run_day, copies):
         run_day(storage)
-        assert files(storage) == expected, storage.root.name
+        assert files(storage) == expected, storage.url("x")
 
 
-def test_the_broken_move_is_told_of(whole: LocalStorage, tmp_path: Path) -> None:
-    storage = copy_of(whole, tmp_path / "one")
+def test_the_broken_move_is_told_of(whole: LocalStorage, copies: Copies) -> None:
+    storage = copies(whole)
     with contextlib.suppress(Killed):
-        prune(Breaking(storage.root, 15, dead=True, writes_only=True))
+        prune(Breaking(storage, 15, dead=True, writes_only=True))
     result = prune(storage)
     assert [(move.trash_id, move.action, len(move.paths)) for move in result.finished] == [(TRASH, Action.PRUNE, 2)]
     assert (result.trash_id, result.ais_days, result.scene_days) == (None, (DAY,), (DAY, NEXT_DAY))

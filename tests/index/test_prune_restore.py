@@ -1,7 +1,5 @@
 """Putting chips back: bit for bit, and what cannot be put back and why."""
 
-from pathlib import Path
-
 import pytest
 
 from s2chips_core import layout, tables
@@ -17,14 +15,15 @@ from tests.index.test_prune import assert_agrees, outcomes, ships
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> LocalStorage:
-    return make_dataset(tmp_path / "dataset")
+def dataset(storage: LocalStorage) -> LocalStorage:
+    return make_dataset(storage)
 
 
 def restore(storage: LocalStorage, which: str = "latest") -> RestoreResult:
     return restore_trash(which, storage=storage)
 
 
+@pytest.mark.on_bucket("moto")
 @pytest.mark.parametrize("which", ["latest", TRASH])
 def test_everything_is_back_bit_for_bit(dataset: LocalStorage, which: str) -> None:
     before = files(dataset)

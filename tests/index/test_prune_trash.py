@@ -60,7 +60,7 @@ def test_which_is_meant(storage: LocalStorage) -> None:
 
 
 def test_taking_chips_out(storage: LocalStorage) -> None:
-    dataset = make_dataset(storage.root)
+    dataset = make_dataset(storage)
     going = prune(dataset).going
     of_both = going.loc[going["mmsi"] == 244_660_001, "chip_id"].iloc[0]
     shrink_trash(dataset, TRASH, {of_both})

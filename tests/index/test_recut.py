@@ -1,8 +1,11 @@
 """Chips cut from an archive by a day's run, then again from what the dataset kept: the same, or what differs."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,7 @@ from s2chips_core.index.outcomes import OUTCOME_SCHEMA
 from s2chips_core.index.records import INDEX_SCHEMA
 from s2chips_core.index.recut import Recut, find_row, recut, select_chips
 from s2chips_core.index.tiles import build_tiles_index
-from s2chips_core.storage import LocalStorage
+from s2chips_core.storage import LocalStorage, Storage
 from tests.chips.range_server import RangeServer, serving
 from tests.chips.rasters import make_cog
 from tests.chips.scenes import make_files, make_pixels, make_scene, make_settings, request_at, with_offset
@@ -245,9 +248,20 @@ def test_lost_provenance_is_said(made: Made, what: str) -> None:
     assert again.differences[0].startswith(f"its provenance cannot be read: {key}: ")
 
 
+@contextlib.contextmanager
+def edited(storage: Storage, key: str) -> Iterator[Any]:
+    """The raster at `key`, to be changed."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "raster.tif"
+        path.write_bytes(storage.get(key))
+        with rasterio.open(path, "r+") as raster:
+            yield raster
+        storage.put(key, path.read_bytes())
+
+
 def test_a_stored_chip_that_was_changed_is_said(made: Made) -> None:
     path = made.rows[0]["path"]
-    with rasterio.open(made.storage.url(path), "r+") as raster:
+    with edited(made.storage, path) as raster:
         values = raster.read()
         values[0, :2, :3] = 0.5
         raster.write(values)
@@ -275,7 +289,7 @@ def test_a_stored_chip_that_is_gone_or_broken_is_said(made: Made) -> None:
 def test_masks_are_compared(storage: LocalStorage, server: RangeServer) -> None:
     made = make(storage, server, make_settings(**PROFILES["masks"]))
     [key] = layout.chip_artefacts(made.rows[0]["path"], ("_masks.tif",))
-    with rasterio.open(storage.url(key), "r+") as raster:
+    with edited(storage, key) as raster:
         water = raster.read(3)
         water[0, :4] = 0
         raster.write(water, 3)

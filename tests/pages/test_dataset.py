@@ -55,19 +55,21 @@ def test_what_is_unchanged_is_left_and_what_is_old_is_cleared_away(storage: Loca
     assert storage.exists(layout.report(date(2024, 11, 3)))
 
 
+@pytest.mark.on_bucket("rclone")
 def test_a_page_that_cannot_be_put_leaves_the_one_before(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     write_dataset(storage, make_dataset(40, days=30))
     write(storage)
     before = {key: storage.get(key) for key in storage.list("reports")}
     write_dataset(storage, make_dataset(41, days=30, seed=6))
-    put = LocalStorage.put
+    kind = type(storage)
+    put = kind.put
 
     def full(self: LocalStorage, key: str, data: bytes) -> None:
         if key == layout.dataset_page():
             raise StorageError(key, "the disk is full")
         put(self, key, data)
 
-    monkeypatch.setattr(LocalStorage, "put", full)
+    monkeypatch.setattr(kind, "put", full)
     with pytest.raises(StorageError, match="disk is full"):
         write(storage)
     assert before.items() <= {key: storage.get(key) for key in storage.list("reports")}.items()

@@ -1,9 +1,11 @@
 """The page of a day, read as a file; how it looks in a browser is in tests/browser/test_day_page.py."""
 
+import base64
 import dataclasses
 import html.parser
 import json
 import re
+import zlib
 from typing import Any
 
 import pandas as pd
@@ -29,6 +31,21 @@ HOSTILE = (
     "{{ 7 * 7 }}",
 )
 MADE = {"generated_at": GENERATED_AT, "software_version": "0.1.0"}
+
+
+def read_items(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The items of chunks, as the page describes them in `item_chunks`."""
+    found = []
+    for chunk in chunks:
+        heads, rests = (json.loads(zlib.decompress(base64.b64decode(chunk[part]))) for part in ("head", "rest"))
+        assert len(heads) == len(rests) == chunk["count"]
+        for head, rest in zip(heads, rests, strict=True):
+            item = dict(zip(("id", "outcome", "split", "type", "name", "mmsi", "line", "picture"), head, strict=True))
+            assert item.keys().isdisjoint(rest), "a field would be read as another"
+            if isinstance(item["picture"], int):
+                item["picture"] = chunk["pictures"][item["picture"]]
+            found.append(item | rest)
+    return found
 
 
 class Reader(html.parser.HTMLParser):
@@ -60,8 +77,7 @@ class Reader(html.parser.HTMLParser):
 
     @property
     def items(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.scripts[0])["items"]
-        return found
+        return read_items(json.loads(self.scripts[0])["chunks"])
 
     def count(self, tag: str, **attributes: str) -> int:
         return sum(t == tag and all(a.get(k) == v for k, v in attributes.items()) for t, a in self.tags)

@@ -1,6 +1,5 @@
 """Pending ships and what the archive has for them by now, against the embedded archive on loopback."""
 
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -20,6 +19,7 @@ from s2chips_core.scenes.day import match_capture
 from s2chips_core.scenes.late import days_to_look_at, find_late_scenes, in_turn, pending_targets
 from s2chips_core.scenes.matches import MATCH_SCHEMA, MatchStatus
 from s2chips_core.storage import LocalStorage
+from tests.datasets import Datasets, copy
 
 DAY = DEMO_DAYS[1]
 [PASS] = [each for each in PASSES if each.day == DAY]
@@ -55,9 +55,9 @@ def settings(served: Served) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def matched_once(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def matched_once(settings: Settings, datasets: Datasets, tmp_path_factory: pytest.TempPathFactory) -> LocalStorage:
     """The day recorded and matched: some ships are pending."""
-    storage = LocalStorage(tmp_path_factory.mktemp("matched"))
+    storage = datasets.at(tmp_path_factory.mktemp("matched"))
     times = pd.to_datetime([sensing_time(PASS, tile) for tile in DEMO_TILES], utc=True)
     plan = pd.DataFrame(
         {
@@ -74,13 +74,13 @@ def matched_once(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -
     plan = tables.to_frame(tables.conform(plan, PLAN_SCHEMA, "plan"))
     record_synthetic(plan, DAY, settings=settings, storage=storage)
     match_capture(DAY, settings=settings, storage=storage, now=DEMO_NOW)
-    return storage.root
+    return storage
 
 
 @pytest.fixture
-def matched(matched_once: Path, storage: LocalStorage, settings: Settings) -> Settings:
+def matched(matched_once: LocalStorage, storage: LocalStorage, settings: Settings) -> Settings:
     """A copy of that day in `storage`."""
-    shutil.copytree(matched_once, storage.root)
+    copy(matched_once, storage)
     return settings
 
 

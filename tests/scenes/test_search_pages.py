@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from pystac_client.exceptions import APIError
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ProtocolError
 
 from s2chips_core.errors import ArchiveError
 from s2chips_core.scenes import search_pages
@@ -299,6 +300,47 @@ def test_a_service_cannot_make_us_wait_for_ever() -> None:
     adapter = CountingStacIO().session.get_adapter("https://x/")
     assert isinstance(adapter, HTTPAdapter)
     assert adapter.max_retries.parse_retry_after("99999999999") <= 60 or adapter.max_retries.retry_after_max == 60
+
+
+def test_an_answer_that_stands_still_is_asked_for_again() -> None:
+    counter, over = itertools.count(1), threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        body = b'{"id": "whole"}'
+        if next(counter) > 2:
+            _say(handler, 200, body)
+            return
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body[:5])
+        handler.wfile.flush()
+        over.wait(10)
+
+    with _answering(answer) as (url, asked):
+        asker = CountingStacIO(retries=2, backoff_s=0.0)
+        asker.timeout = (5.0, 0.3)
+        assert asker.read_json(url) == {"id": "whole"}
+        over.set()
+        assert len(asked) == 3
+
+
+def test_those_who_began_together_do_not_ask_again_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(search_pages.time, "sleep", waits.append)
+    with _answering(lambda handler: _say(handler, 200, b"<html>")) as (url, _):
+        for _ in range(2):
+            with pytest.raises(ValueError, match="Expecting value"):
+                CountingStacIO(retries=3, backoff_s=0.5).read_json(url)
+    first, second = waits[:3], waits[3:]
+    assert all(a != b for a, b in zip(first, second, strict=True))
+    assert all(0.5 * 2**n <= wait_s < 0.5 * (2**n + 1) for waited in (first, second) for n, wait_s in enumerate(waited))
+    adapter = CountingStacIO().session.get_adapter("https://x/")
+    assert isinstance(adapter, HTTPAdapter)
+    failed = adapter.max_retries
+    for _ in range(3):
+        failed = failed.increment("GET", "/", error=ProtocolError("reset"))
+    assert len({failed.get_backoff_time() for _ in range(5)}) == 5
 
 
 @pytest.mark.parametrize("times", [2, 3])

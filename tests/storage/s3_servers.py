@@ -6,20 +6,18 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import boto3
-from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
 from s2chips_core.storage.s3 import Locks, S3Storage
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKSTANDIN0000000001", "AWS_SECRET_ACCESS_KEY": "stand-in/secret+of+the+dataset/0001"}
 BUCKET = "ships"
 READY_MOST_S = 20.0
+_made = set[tuple[str, str]]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,14 @@ class S3Server:
     def root(self) -> str:
         """A new `storage.dataset_root`."""
         return f"s3://{self.bucket}/{uuid.uuid4().hex}"
+
+    def make_bucket(self, name: str) -> None:
+        """Another one of moto's, unless it is there."""
+        if (self.endpoint, name) not in _made:
+            # moto asks nobody for keys, and boto3's client takes 0.2 s to make.
+            request = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT")
+            urllib.request.urlopen(request, timeout=30).close()
+            _made.add((self.endpoint, name))
 
 
 @contextlib.contextmanager
@@ -64,25 +70,35 @@ def serve_rclone(folder: Path) -> Iterator[S3Server]:
 @contextlib.contextmanager
 def serve_moto() -> Iterator[S3Server]:
     """moto's server on a thread, with a bucket of its own: all of a process share what moto holds."""
+    from moto.server import ThreadedMotoServer  # takes a second to import
+
     port, bucket = _free_port(), f"{BUCKET}-{uuid.uuid4().hex}"
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
     try:
         _wait_for(port)
-        endpoint = f"http://127.0.0.1:{port}"
-        client = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name="us-east-1",
-            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
-            config=Config(s3={"addressing_style": "path"}),
-        )
-        client.create_bucket(Bucket=bucket)
-        client.close()
-        yield S3Server(endpoint, "conditional", bucket)
+        serving = S3Server(f"http://127.0.0.1:{port}", "conditional", bucket)
+        serving.make_bucket(bucket)
+        yield serving
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def serve_moto_process(folder: Path) -> Iterator[S3Server]:
+    """moto's server in a process of its own, for children and for much work: a thread waits for the tests' own."""
+    port = _free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with (folder / "moto.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        _wait_for(port)
+        serving = S3Server(f"http://127.0.0.1:{port}", "conditional")
+        serving.make_bucket(serving.bucket)
+        yield serving
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def _free_port() -> int:

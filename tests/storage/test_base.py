@@ -14,6 +14,7 @@ import pytest
 
 from s2chips_core.errors import LockedError, StorageError
 from s2chips_core.storage import LOCKS, Storage
+from s2chips_core.storage.base import lock_key, lock_name
 
 
 def test_put_get_list_delete(any_storage: Storage) -> None:
@@ -48,6 +49,12 @@ def test_locks_are_found_below_their_own_folder_only(any_storage: Storage) -> No
     any_storage.put(f"{LOCKS}/old.lock", b"1")
     assert [entry.key for entry in any_storage.entries(LOCKS)] == [f"{LOCKS}/old.lock"]
     assert any_storage.list("a") == []
+
+
+def test_the_name_of_a_lock_comes_back_from_its_key() -> None:
+    assert lock_name(lock_key("day-20251027-capture")) == "day-20251027-capture"
+    for other in (f"{LOCKS}/note.txt", "ais/old.lock", LOCKS):
+        assert lock_name(other) is None
 
 
 def test_an_empty_file_is_a_file(any_storage: Storage) -> None:

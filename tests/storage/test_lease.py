@@ -27,10 +27,14 @@ class Clock:
 class Place:
     """An object in memory that keeps to conditions."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.data: bytes | None = None
         self.tag = 0
         self.broken = False
+        self.lost_answers = 0
+        self.refused_answers = 0
+        """As `lost_answers`, but for a client that asks again by itself and is refused by what it wrote."""
+        self.clock, self.written_s = clock, clock.now
         self._lock = threading.Lock()
 
     def read(self) -> tuple[bytes, str] | None:
@@ -42,8 +46,17 @@ class Place:
         with self._lock:
             if seen != (None if self.data is None else str(self.tag)):
                 return None
-            self.data, self.tag = data, self.tag + 1
+            self.data, self.tag, self.written_s = data, self.tag + 1, self.clock.now
+            if self.lost_answers:
+                self.lost_answers -= 1
+                raise StorageError(".locks/x.lock", "cannot be written: error sending request")
+            if self.refused_answers:
+                self.refused_answers -= 1
+                return None
             return str(self.tag)
+
+    def unchanged_s(self) -> float:
+        return self.clock.now - self.written_s
 
 
 @pytest.fixture
@@ -52,8 +65,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def place() -> Place:
-    return Place()
+def place(clock: Clock) -> Place:
+    return Place(clock)
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +101,28 @@ def test_a_dead_holder_is_waited_out_and_no_longer(place: Place, clock: Clock) -
     # The one who gave up does not count: the second one has watched for the whole time itself.
     assert LEASE_S <= clock.now - began - (LEASE_S - 5) <= LEASE_S + 10
     assert second.sure
+
+
+def test_who_does_not_wait_gets_what_a_dead_holder_had(place: Place, clock: Clock) -> None:
+    """Else a lock that is only ever looked at would be held for ever."""
+    first = take(place, clock)
+    for _ in range(3):
+        clock.now += LEASE_S / 3
+        with pytest.raises(LockedError):
+            take(place, clock, timeout_s=0.0)
+    clock.now += 1
+    assert not first.sure
+    assert take(place, clock, timeout_s=0.0).sure
+
+
+def test_who_does_not_wait_never_gets_what_is_renewed(place: Place, clock: Clock) -> None:
+    first = take(place, clock)
+    for _ in range(40):
+        clock.now += RENEW_S
+        with pytest.raises(LockedError):
+            take(place, clock, timeout_s=0.0)
+        first.renew(place)
+        assert first.sure
 
 
 def test_a_holder_that_renews_is_never_overtaken(place: Place, clock: Clock) -> None:
@@ -132,22 +167,24 @@ def test_a_renewal_counts_from_when_it_was_sent(place: Place, clock: Clock) -> N
             clock.now += SURE_S - 1
             return place.write(data, seen)
 
-    first.renew(Slow())
+    first.renew(Slow(clock))
     clock.now += 2
     assert not first.sure
 
 
 @pytest.mark.parametrize("before", ["nothing", "free"])
 def test_of_many_who_see_it_free_one_gets_it(clock: Clock, before: str) -> None:
-    all_have_seen = threading.Barrier(8)
+    all_have_seen, have_read = threading.Barrier(8), set[int]()
 
     class Seen(Place):
         def read(self) -> tuple[bytes, str] | None:
             found = super().read()
-            all_have_seen.wait(30)
+            if threading.get_ident() not in have_read:  # who is refused looks again, whose it is
+                have_read.add(threading.get_ident())
+                all_have_seen.wait(30)
             return found
 
-    place, won = Seen(), list[Lease]()
+    place, won = Seen(clock), list[Lease]()
     if before == "free":
         place.data = b'{"free": true}'
 
@@ -169,3 +206,89 @@ def test_what_others_have_written_there_runs_out_as_well(place: Place, clock: Cl
     with pytest.raises(LockedError, match="still held by another process"):
         take(place, clock)
     assert take(place, clock, timeout_s=2 * LEASE_S).sure
+
+
+@pytest.mark.parametrize("lost", ["lost_answers", "refused_answers"])
+class TestAnswersThatAreLost:
+    """A write that was done and whose answer never came is not another's."""
+
+    def test_to_who_takes_it(self, place: Place, clock: Clock, lost: str) -> None:
+        setattr(place, lost, 1)
+        assert take(place, clock, timeout_s=0.0).sure
+
+    def test_to_who_takes_it_over(self, place: Place, clock: Clock, lost: str) -> None:
+        place.data = b"{}"
+        setattr(place, lost, 1)
+        began = clock.now
+        assert take(place, clock, timeout_s=3 * LEASE_S).sure
+        assert clock.now - began < LEASE_S + 10
+
+    def test_to_who_renews(self, place: Place, clock: Clock, lost: str) -> None:
+        first = take(place, clock)
+        for _ in range(5):
+            clock.now += SURE_S - 1
+            setattr(place, lost, 1)
+            first.renew(place)
+            clock.now += 2
+            first.renew(place)
+            first.check("k")
+        with pytest.raises(LockedError):
+            take(place, clock, timeout_s=LEASE_S - 5)
+
+    def test_to_who_lets_it_go(self, place: Place, clock: Clock, lost: str) -> None:
+        with hold(place, "x", 0.0, clock=clock, sleep=clock.sleep) as held:
+            setattr(place, lost, 1)
+            held.renew(place)
+            setattr(place, lost, 1)
+        assert take(place, clock, timeout_s=0.0).sure
+
+
+def test_what_was_done_counts_from_when_it_was_said(place: Place, clock: Clock) -> None:
+    first = take(place, clock)
+    place.lost_answers = 1
+    clock.now += 10
+    first.renew(place)
+
+    class Silent(Place):
+        """Whoever reads it learns what is there; writing takes as long as a lock is sure."""
+
+        def read(self) -> tuple[bytes, str] | None:
+            return place.read()
+
+        def write(self, data: bytes, seen: str | None) -> str | None:
+            clock.now += SURE_S + 1
+            return None if seen == "1" else place.write(data, seen)
+
+    first.renew(Silent(clock))
+    assert not first.sure
+
+
+def test_a_block_in_which_the_lock_became_anothers_is_no_success(place: Place, clock: Clock) -> None:
+    def run() -> None:
+        with hold(place, "x", 0.0, clock=clock) as held:
+            held.check("k")  # and then this process is frozen, in the middle of its last write
+            clock.now += SURE_S
+            assert take(place, clock, timeout_s=2 * LEASE_S).sure
+
+    with pytest.raises(LockedError, match="became another's"):
+        run()
+
+
+def test_a_long_pause_in_which_nobody_came_is_none(place: Place, clock: Clock) -> None:
+    with hold(place, "x", 0.0, clock=clock) as held:
+        clock.now += 10 * LEASE_S
+        assert not held.sure
+        assert held.renew(place)
+        held.check("k")
+        clock.now += 10 * LEASE_S
+    assert take(place, clock, timeout_s=0.0).sure
+
+
+def test_an_error_in_the_block_is_not_hidden(place: Place, clock: Clock) -> None:
+    def run() -> None:
+        with hold(place, "x", 0.0, clock=clock):
+            take(place, clock, timeout_s=2 * LEASE_S + SURE_S)
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        run()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from s2chips_core.errors import StorageError
 from s2chips_core.storage import LocalStorage
 
 WRITER = """
@@ -106,4 +107,13 @@ def test_a_folder_on_another_disk(storage: LocalStorage) -> None:
         storage.put("chips/a.tif", b"2")
         assert storage.get("chips/a.tif") == b"2"
         assert [path.name for path in Path(folder).iterdir()] == ["a.tif"]
+        storage.put("chips/val/1/b.tif", b"3")
+        storage.move("chips/val/1/b.tif", "trash/chips/val/1/b.tif")
+        storage.put("chips/val/1/b.tif", b"4")
+        storage.move("trash/chips/val/1/b.tif", "chips/val/1/b.tif")
+        assert storage.get("chips/val/1/b.tif") == b"3"
+        assert sorted(path.name for path in Path(folder).rglob("*") if path.is_file()) == ["a.tif", "b.tif"]
+        assert storage.list("trash") == []
+        with pytest.raises(StorageError, match="cannot be moved"):
+            storage.move("chips/none.tif", "trash/none.tif")
     assert hidden(storage) == []

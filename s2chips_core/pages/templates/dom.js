@@ -10,3 +10,6 @@ const el = (name, attributes = {}, ...children) => fill(document.createElement(n
 const svg = (name, attributes = {}, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 const mark = (outcome) => svg("svg", { class: `mark o-${outcome}`, viewBox: "-8 -8 16 16", "aria-hidden": "true" }, svg("use", { href: `#mark-${outcome}` }));
 const count = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+// What a browser without scripts shows there, as elements: to this one it is one text until it is wanted, however long.
+// It is the page's own markup, in which all that comes from others was escaped when it was made.
+const unfold = (noscript) => new DOMParser().parseFromString(noscript?.textContent ?? "", "text/html").body;

@@ -2,8 +2,9 @@
 // Items and layouts are described in pages/items.py and pages/views.py.
 "use strict";
 
-// layouts: sheets by name. neighbour(item, by): the item before (-1) or after (1), or null. shown(item): called when it opens.
-function createViewer({ layouts, neighbour, shown = () => {} }) {
+// layouts: sheets by name. neighbour(item, by): the item before (-1) or after (1), or null, or a promise of it; then hasNeighbour
+// says at once whether there is one. shown(item): called when it opens.
+function createViewer({ layouts, neighbour, hasNeighbour = (item, by) => neighbour(item, by) !== null, shown = () => {} }) {
   const dialog = document.getElementById("viewer");
   const part = (name) => dialog.querySelector(`[data-part="${name}"]`);
   const [view, tabs, frame, plate, scale, caption, zoom, pixelated] =
@@ -201,17 +202,17 @@ function createViewer({ layouts, neighbour, shown = () => {} }) {
     }
     part("files").replaceChildren(...item.files.map(([label, href]) => el("a", { href, target: "_blank", rel: "noopener" }, label)));
     drawFacts();
-    part("previous").disabled = neighbour(item, -1) === null;
-    part("next").disabled = neighbour(item, 1) === null;
+    part("previous").disabled = !hasNeighbour(item, -1);
+    part("next").disabled = !hasNeighbour(item, 1);
     if (!dialog.open) dialog.showModal();
     dialog.querySelector(".body").scrollTop = 0;
     showLook();
     shown(item);
   }
 
-  function step(by) {
-    const next = item && neighbour(item, by);
-    if (!next) return;
+  async function step(by) {
+    const from = item, next = from && (await neighbour(from, by));
+    if (!next || item !== from || !dialog.open) return;
     const focused = document.activeElement, tab = focused?.dataset.panel;
     open(next);
     // A tab that had the focus was drawn anew; a button that has become disabled cannot keep it.
