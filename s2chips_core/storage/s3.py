@@ -63,6 +63,8 @@ _CLOCK = f"{LOCKS}/.clock"
 """What is put to learn the service's time: everybody's, and only ever replaced."""
 _STATUS = re.compile(r"status code: [0-9]{3}( [A-Z][A-Za-z ]+)?")
 """Up to here obstore's sentence is its own; behind it the service's answer, which may repeat the keys it was asked with."""
+_ROLE_SERVICE = "http://169.254.169.254/"
+"""Where a machine of AWS asks for the keys of its role."""
 
 Locks = Literal["conditional", "this_machine"]
 
@@ -488,5 +490,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
         return f"Access denied (look at {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}, or the machine's role)"
     first = str(error).strip().splitlines()[0]
+    if _ROLE_SERVICE in first:
+        names = f"{ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}"
+        return f"No keys: {names} are not in the environment, and this machine has no role"
     answered = _STATUS.search(first)
     return first[: answered.end() if answered else 300].strip() or type(error).__name__

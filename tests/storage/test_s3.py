@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import obstore
 import pytest
+from obstore.exceptions import GenericError
 
 from s2chips_core.errors import LockedError, StorageError
 from s2chips_core.storage import lease, s3
@@ -135,6 +136,12 @@ def test_wrong_keys_are_an_error_without_the_keys(
             act()
         for secret in environment.values():
             assert secret not in str(caught.value)
+
+
+def test_no_keys_at_all_are_named() -> None:
+    asked = "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 5 ms - 403 Forbidden"
+    found = s3._reason(GenericError(asked))
+    assert found.startswith("No keys: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not in the environment")
 
 
 def test_a_service_that_is_not_there_is_an_error_in_time() -> None:
