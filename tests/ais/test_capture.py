@@ -381,7 +381,7 @@ def _kill(served: AisServed, storage: LocalStorage) -> tuple[Window, set[int], i
     place = json.dumps(place_of(storage))
     child = subprocess.Popen([sys.executable, "-c", CHILD, root, served.url, place, json.dumps(over.to_dict())])
     try:
-        served.wait_subscribed(timeout_s=20)
+        served.wait_subscribed(timeout_s=60)
         time.sleep(1.1)
         sent: dict[int, float] = {}
         until = time.monotonic() + 1.5

@@ -256,6 +256,7 @@ def test_a_kill_minus_nine_of_a_real_process_keeps_every_flush(storage: LocalSto
     script = f"""
 import itertools, sys
 from tests.ais.test_journal import *
+from tests.datasets import open_place
 writer = JournalWriter(open_place({place_of(storage)!r}), CAPTURE, HEADER)
 for number in itertools.count():
     writer.append([position(number)], [], {{"messages": number}})
@@ -365,6 +366,7 @@ def test_three_hundred_thousand_messages_are_read_in_less_than_200_mb(storage: L
     script = f"""
 from benchmarks.memory import peak_mb
 from tests.ais.test_journal import *
+from tests.datasets import open_place
 warm = LocalStorage(Path({str(tmp_path)!r}) / "warm")
 write(warm)
 read_journal(warm, CAPTURE)

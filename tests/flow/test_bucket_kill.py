@@ -30,6 +30,7 @@ KILLS = often(0, 6)
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork, and no kill -9, on this system"),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(KILLS == 0, reason="takes minutes: only with S2CHIPS_RELIABILITY"),
 ]
 

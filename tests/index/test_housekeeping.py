@@ -354,7 +354,8 @@ def kinds_of_locks(full: Aged) -> list[str]:
 
 
 def test_by_default_nothing_goes_that_contains_data(full: Aged) -> None:
-    assert [one.kind for one in tidy(settings(), full, NOW, dry_run=False).old] == kinds_of_locks(full)
+    locks = kinds_of_locks(full)
+    assert [one.kind for one in tidy(settings(), full, NOW, dry_run=False).old] == locks
 
 
 def test_a_dry_run_names_what_goes_and_changes_nothing(full: Aged) -> None:
