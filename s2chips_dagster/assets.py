@@ -29,8 +29,8 @@ INDEX_CONDITION = (
 )
 """Fires once when a backfill has ended, not once for each day.
 
-No pool beside it: index and page are made under locks of the dataset. A slot of a pool stays with a run that was killed while
-no daemon is at work, and the next one would wait for it without end."""
+No pool beside it: index and page are made under locks of the dataset. A slot of a pool stays with a run that was killed
+while no daemon is at work, and the next one would wait for it without end."""
 
 
 def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
