@@ -27,7 +27,10 @@ INDEX_CONDITION = (
     & ~dg.AutomationCondition.any_deps_in_progress()
     & ~dg.AutomationCondition.in_progress()
 )
-"""Fires once when a backfill has ended, not once for each day."""
+"""Fires once when a backfill has ended, not once for each day.
+
+No pool beside it: index and page are made under locks of the dataset. A slot of a pool stays with a run that was killed
+while no daemon is at work, and the next one would wait for it without end."""
 
 
 def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -125,7 +128,6 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         deps=[chips],
         kinds={"parquet"},
         owners=OWNERS,
-        pool="tiles_index",
         automation_condition=INDEX_CONDITION,
     )
     def tiles_index(context: dg.AssetExecutionContext, workspace: Workspace) -> dg.MaterializeResult[Any]:
@@ -182,7 +184,6 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         deps=[tiles_index, daily_report],
         kinds={"html"},
         owners=OWNERS,
-        pool="tiles_index",
         automation_condition=INDEX_CONDITION,
     )
     def dataset_report(workspace: Workspace) -> dg.MaterializeResult[Any]:
