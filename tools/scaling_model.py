@@ -27,7 +27,7 @@ DENSE_FROM_CHIPS, SPARSE_SHIPS, DENSE_SHIPS = 1_000, 4.0, 33.3
 DISK_MB_PER_CHIP = 0.5
 """Four bands with all artefacts, as real scenes give (docs/operations.md); the embedded archive's are smoother: 0.28."""
 PAGE_MB_PER_CHIP = 0.0026
-"""What a chip adds to the page of the day, with 1.7 targets without one: days of 1,138 and 4,477 chips, 2.78 and 11.60 MB."""
+"""What a chip and 1.7 targets without one add to the page: days of 1,138 and 4,477 chips, 2.78 and 11.60 MB."""
 OBJECTS_PER_CHIP = 4
 """GeoTIFF, JSON, GeoJSON, quicklook."""
 SEARCHES_PER_SCENE = 2.0
