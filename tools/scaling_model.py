@@ -26,8 +26,8 @@ DENSE_FROM_CHIPS, SPARSE_SHIPS, DENSE_SHIPS = 1_000, 4.0, 33.3
 """From so many chips on ships are taken to be as dense on a scene as in the workload `dense`, below as in `sparse`."""
 DISK_MB_PER_CHIP = 0.5
 """Four bands with all artefacts, as real scenes give (docs/operations.md); the embedded archive's are smoother: 0.28."""
-PAGE_MB_PER_CHIP = 0.0072
-"""What a chip adds to the page of the day: days of 104 and 1,004 chips, 1.67 and 8.14 MB."""
+PAGE_MB_PER_CHIP = 0.0026
+"""What a chip and 1.7 targets without one add to the page: days of 1,138 and 4,477 chips, 2.78 and 11.60 MB."""
 OBJECTS_PER_CHIP = 4
 """GeoTIFF, JSON, GeoJSON, quicklook."""
 SEARCHES_PER_SCENE = 2.0
