@@ -64,7 +64,7 @@ class Lease:
 
     def __init__(self, name: str, tag: str, held_since: float, clock: Callable[[], float]) -> None:
         self.name, self._tag, self._clock = name, tag, clock
-        self._renewed, self._lost = held_since, False
+        self._renewed, self._lost, self._over = held_since, False, False
         self._said: dict[bytes, float] = {}
         """What was written since the last answer, and when: each of it may be what is there."""
         self._turn = threading.Lock()
@@ -82,6 +82,8 @@ class Lease:
     def renew(self, place: Place) -> bool:
         """Once more, and whether that went through; an error of the place is no loss yet."""
         with self._turn:
+            if self._over:
+                return True
             try:
                 renewed = self._write(place, _held)
             except StorageError as error:
@@ -98,6 +100,8 @@ class Lease:
             Whether nobody else has had it until now.
         """
         with self._turn:
+            if self._over:
+                return True
             was_sure, wrote = self.sure, False
             for _ in range(_ATTEMPTS):
                 with contextlib.suppress(StorageError):
@@ -105,6 +109,12 @@ class Lease:
                     break
             # An own word that was not answered may have set it free, and another taken it since.
             return was_sure or wrote
+
+    def forget(self) -> bool:
+        """Its object is to be removed: nothing is written of it any more. Whether it may be: it is nobody else's."""
+        with self._turn:
+            self._over = self.sure
+            return self._over
 
     def _write(self, place: Place, make: Callable[[], bytes]) -> bool:
         for _ in range(_ATTEMPTS):

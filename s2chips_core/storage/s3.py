@@ -243,6 +243,10 @@ class S3Storage:
     def forget_lock(self, name: str) -> None:
         """Remove the lock's object."""
         if self._locks == "conditional":
+            with self._mutex:
+                held = [lease for lease in self._leases if lease.name == name]
+            if not all(lease.forget() for lease in held):
+                return  # another's by now
             with contextlib.suppress(BaseError, FileNotFoundError):  # where it cannot be removed it does no harm
                 obstore.delete(self._store, lock_key(name))
         else:

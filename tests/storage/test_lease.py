@@ -292,3 +292,20 @@ def test_an_error_in_the_block_is_not_hidden(place: Place, clock: Clock) -> None
 
     with pytest.raises(ValueError, match="mine"):
         run()
+
+
+def test_a_lock_that_was_forgotten_is_not_renewed_and_was_nobody_elses(place: Place, clock: Clock) -> None:
+    with hold(place, "x", 0.0, clock=clock) as held:
+        assert held.forget()
+        place.data = None
+        assert held.renew(place)
+        clock.now += SURE_S
+        with pytest.raises(LockedError):
+            held.check("k")
+    assert place.data is None
+
+
+def test_a_lock_that_may_be_anothers_is_not_forgotten(place: Place, clock: Clock) -> None:
+    first = take(place, clock)
+    clock.now += SURE_S
+    assert not first.forget()
