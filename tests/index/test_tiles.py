@@ -345,6 +345,7 @@ def test_a_day_within_a_row_group_is_made_with_the_rows_beside_it(storage: Local
     assert rows_of(storage).equals(rows_from_parts(storage))
 
 
+@pytest.mark.local_only("the system copies between two files")
 @pytest.mark.parametrize("most", [0, 1, 1000])
 def test_bytes_are_copied_whatever_the_system_can(week: Counting, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     calls = 0
