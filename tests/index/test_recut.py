@@ -303,7 +303,8 @@ def test_the_row_is_found_without_the_index_and_the_sidecar_is_the_later_one(mad
     storage.delete(layout.tiles_index())
     assert made.recut().verdict == "identical"
     build_tiles_index(storage)
-    # The day is run with another gate, and the index not made again.
+    before = storage.get(layout.tiles_index())
+    # The day is run with another gate; then somebody puts an index of before in its place.
     chip_day(
         DAY,
         layout.CAPTURE,
@@ -313,6 +314,7 @@ def test_the_row_is_found_without_the_index_and_the_sidecar_is_the_later_one(mad
         clock=lambda: NOW,
         software_version="0.1.0",
     )
+    storage.put(layout.tiles_index(), before)
     found = find_row(storage, row["chip_id"])
     assert found is not None
     assert found["config_hash"] != row["config_hash"]
