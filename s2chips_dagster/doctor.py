@@ -22,7 +22,7 @@ from s2chips_core.overpasses.plan import watched_tiles
 from s2chips_core.scenes.providers import provider_of
 from s2chips_core.sections import ProviderName
 from s2chips_core.signing import ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE, SESSION_TOKEN_VARIABLE
-from s2chips_core.storage import s3
+from s2chips_core.storage import s3_errors
 from s2chips_dagster import findings
 from s2chips_dagster.ais_probe import probe_ais_service
 from s2chips_dagster.doctor_archive import check_archive, check_clock, check_pixels, check_s3_keys
@@ -42,9 +42,9 @@ SECRETS = (
     ACCESS_KEY_VARIABLE,
     SECRET_KEY_VARIABLE,
     SESSION_TOKEN_VARIABLE,
-    s3.ACCESS_KEY_VARIABLE,
-    s3.SECRET_KEY_VARIABLE,
-    s3.SESSION_TOKEN_VARIABLE,
+    s3_errors.ACCESS_KEY_VARIABLE,
+    s3_errors.SECRET_KEY_VARIABLE,
+    s3_errors.SESSION_TOKEN_VARIABLE,
 )
 
 Check = Callable[[], Finding]

@@ -1,44 +1,43 @@
 """A dataset in a bucket: `Storage` on S3 and what speaks its language (MinIO, Ceph, R2).
 
-Here: keys as objects, through obstore. Not here: the local disk (`local`), the law of the lock (`lease`). A put is one
-upload that others see whole or not at all; what is long goes up in parts, which become an object with the last request.
-Parts of uploads that were killed are never listed; a lifecycle rule of the bucket removes them.
+Here: keys as objects, through obstore. Not here: the local disk (`local`), the law of the lock (`lease`) and its object
+(`s3_lock`), objects as files (`s3_file`), errors (`s3_errors`). A put is one upload that others see whole or not at all;
+what is long goes up in parts, which become an object with the last request. Parts of uploads that were killed are never
+listed; a lifecycle rule of the bucket removes them.
 """
 
 import contextlib
 import hashlib
 import io
 import logging
-import random
-import re
 import tempfile
 import threading
-import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import obstore
 from filelock import FileLock, Timeout
-from obstore.exceptions import (
-    AlreadyExistsError,
-    BaseError,
-    PermissionDeniedError,
-    PreconditionError,
-    UnauthenticatedError,
-)
+from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from s2chips_core.errors import LockedError, StorageError
 from s2chips_core.storage.base import LOCKS, Entry, key_parts, lock_key
 from s2chips_core.storage.lease import Lease, hold
+from s2chips_core.storage.s3_errors import (
+    ACCESS_KEY_VARIABLE,
+    ATTEMPTS,
+    SECRET_KEY_VARIABLE,
+    SESSION_TOKEN_VARIABLE,
+    attempt,
+    told,
+)
+from s2chips_core.storage.s3_file import ObjectFile
+from s2chips_core.storage.s3_lock import LockObject, keeps_to_conditions
 
 log = logging.getLogger(__name__)
 
-ACCESS_KEY_VARIABLE, SECRET_KEY_VARIABLE = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
-SESSION_TOKEN_VARIABLE = "AWS_SESSION_TOKEN"  # noqa: S105 - a name, no token
 _FROM_ENVIRONMENT = {
     "access_key_id": ACCESS_KEY_VARIABLE,
     "secret_access_key": SECRET_KEY_VARIABLE,
@@ -52,19 +51,10 @@ WRITE_MOST_S = _RETRY_MOST_S + _BACKOFF_MOST_S + REQUEST_MOST_S
 on its way when another may have the lock."""
 LOCK_REQUEST_MOST_S = 8
 """Of the lock's own requests: a hanging one must leave time for others before `lease.SURE_S`."""
-_ATTEMPTS = 3
 _READ_BYTES = 1 << 20
 PART_BYTES, _PARTS_AT_ONCE = 5 << 20, 2
 """Of a long upload: what is under way at once shares the link, and has REQUEST_MOST_S: 4 Mbit/s do."""
 _DELETE_MOST = 1000
-_NO_RANGES = "non-partial response"
-"""What object_store says of a service that answers a range with the whole object."""
-_CLOCK = f"{LOCKS}/.clock"
-"""What is put to learn the service's time: everybody's, and only ever replaced."""
-_STATUS = re.compile(r"status code: [0-9]{3}( [A-Z][A-Za-z ]+)?")
-"""Up to here obstore's sentence is its own; behind it the service's answer, which may repeat the keys it was asked with."""
-_ROLE_SERVICE = "http://169.254.169.254/"
-"""Where a machine of AWS asks for the keys of its role."""
 
 Locks = Literal["conditional", "this_machine"]
 
@@ -124,7 +114,7 @@ class S3Storage:
         )
         self._mutex = threading.Lock()
         self._turns: dict[str, threading.Lock] = {}
-        self._leases: dict[Lease, _LockObject] = {}
+        self._leases: dict[Lease, LockObject] = {}
         self._conditional: bool | None = None
 
     def put(self, key: str, data: bytes) -> None:
@@ -139,9 +129,7 @@ class S3Storage:
 
     def open_read(self, key: str) -> IO[bytes]:
         """The object at `key`, read in pieces; StorageError at a read when it was replaced meanwhile."""
-        with self._told(key, "cannot be read"):
-            meta = obstore.head(self._store, _path(key))
-        return io.BufferedReader(_Object(self, key, meta["size"], meta["e_tag"]), _READ_BYTES)
+        return io.BufferedReader(ObjectFile(self._store, self._bucket, _path(key)), _READ_BYTES)
 
     @contextlib.contextmanager
     def open_write(self, key: str) -> Iterator[IO[bytes]]:
@@ -228,7 +216,7 @@ class S3Storage:
                     yield
                 return
             self._check_conditions()
-            place = _LockObject(self, lock_key(name))
+            place = LockObject(self._lock_store, self._bucket, lock_key(name))
             with hold(place, name, timeout_s) as lease:
                 with self._mutex:
                     self._leases[lease] = place
@@ -289,7 +277,7 @@ class S3Storage:
             writer.close()
 
         # An upload that was ended and whose answer was lost cannot be ended again: "no such upload".
-        _try(once)
+        attempt(once)
 
     def _delete(self, key: str, paths: Sequence[str]) -> None:
         with self._writing(key), self._told(key, "cannot be removed"):
@@ -303,27 +291,23 @@ class S3Storage:
             with contextlib.suppress(FileNotFoundError):
                 obstore.delete(self._store, paths)
 
-        _try(once)
+        attempt(once)
 
     def _metas(self, prefix: str) -> Iterator[Any]:
         with self._told(prefix, "cannot be listed"):
             for chunk in obstore.list(self._store, prefix=_path(prefix), chunk_size=_DELETE_MOST):
                 yield from chunk
 
-    @contextlib.contextmanager
-    def _told(self, key: str, problem: str) -> Iterator[None]:
-        try:
-            yield
-        except (BaseError, FileNotFoundError) as error:
-            raise StorageError(key, f"{problem} in s3://{self._bucket}: {_reason(error)}") from None
+    def _told(self, key: str, problem: str) -> contextlib.AbstractContextManager[None]:
+        return told(self._bucket, key, problem)
 
     def _check_conditions(self) -> None:
         """Whether the service refuses to write over what is there: some answer as if they did, and write."""
         with self._mutex:
-            for left in reversed(range(_ATTEMPTS)):
+            for left in reversed(range(ATTEMPTS)):
                 if self._conditional is None:
                     try:
-                        self._conditional = self._probe()
+                        self._conditional = keeps_to_conditions(self._lock_store, self._bucket)
                     except StorageError:
                         if not left:
                             raise
@@ -334,20 +318,6 @@ class S3Storage:
                     "writers apart; expected one that keeps to both, or storage.s3_locks: this_machine and all runs on one "
                     "machine",
                 )
-
-    def _probe(self) -> bool:
-        probe = _LockObject(self, lock_key(f"probe-{uuid.uuid4().hex}"))  # what a kill leaves of it gets old as locks do
-        first = probe.write(b"1", None)
-        if first is None:  # the answer was lost: nobody else knows the key
-            found = probe.read()
-            first = "" if found is None else found[1]
-        kept = probe.write(b"2", None) is None
-        if kept:
-            probe.write(b"3", first)
-            kept = probe.write(b"4", first) is None
-        with self._told(probe.key, "cannot be removed"):
-            obstore.delete(self._lock_store, probe.key)
-        return kept
 
     @contextlib.contextmanager
     def _machine_lock(self, name: str, timeout_s: float) -> Iterator[None]:
@@ -370,132 +340,9 @@ class S3Storage:
         return Path(tempfile.gettempdir()) / f"s2chips-locks-{dataset}" / f"{name}.lock"
 
 
-class _LockObject:
-    """The `lease.Place` of a lock."""
-
-    def __init__(self, storage: S3Storage, key: str) -> None:
-        self._storage, self.key = storage, key
-
-    def read(self) -> tuple[bytes, str] | None:
-        """The object and its ETag."""
-        with self._storage._told(self.key, "cannot be read"):
-            try:
-                result = obstore.get(self._storage._lock_store, self.key)
-            except FileNotFoundError:
-                return None
-            return bytes(result.bytes()), str(result.meta["e_tag"])
-
-    def write(self, data: bytes, seen: str | None) -> str | None:
-        """If-None-Match, or If-Match."""
-        mode: Any = "create" if seen is None else {"e_tag": seen}
-        with self._storage._told(self.key, "cannot be written"):
-            try:
-                return str(obstore.put(self._storage._lock_store, self.key, data, mode=mode)["e_tag"])
-            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
-                return None
-
-    def unchanged_s(self) -> float:
-        """By the service's clock: how much earlier than an object that is written now."""
-        store = self._storage._lock_store
-        with self._storage._told(self.key, "cannot be read"):
-            obstore.put(store, _CLOCK, b"")
-            now = obstore.head(store, _CLOCK)["last_modified"]
-            try:
-                return (now - obstore.head(store, self.key)["last_modified"]).total_seconds()
-            except FileNotFoundError:
-                return 0.0
-
-
-class _Object(io.RawIOBase):
-    """An object as a file that is read from any place."""
-
-    def __init__(self, storage: S3Storage, key: str, size: int, etag: str | None) -> None:
-        self._storage, self._key, self._size, self._etag = storage, key, size, etag
-        self._at = 0
-        self._whole: memoryview | None = None
-        """All of it, where the service gives no less."""
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"negative place {base + offset}")
-        self._at = base + offset
-        return self._at
-
-    def readall(self) -> bytes:
-        """All that is left in one request: Python's own asks for 8 kB at a time."""
-        data = bytearray(max(0, self._size - self._at))
-        done = 0
-        while read := self.readinto(memoryview(data)[done:]):
-            done += read
-        return bytes(data[:done])
-
-    def readinto(self, buffer: Any) -> int:
-        length = min(len(buffer), self._size - self._at)
-        if length <= 0:
-            return 0
-        data = self._whole[self._at : self._at + length] if self._whole else self._get((self._at, self._at + length))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    def _get(self, part: tuple[int, int]) -> memoryview:
-        condition: Any = {"if_match": self._etag} if self._etag else {}
-        with self._storage._told(self._key, "cannot be read"):
-            try:
-                return memoryview(self._ask({**condition, "range": part}))
-            except PreconditionError:
-                raise StorageError(self._key, "was replaced while it was read") from None
-            except BaseError as error:
-                if _NO_RANGES not in str(error):
-                    raise
-                # A server may ignore ranges (RFC 9110, section 14.2).
-                log.warning("the service of %s does not answer in ranges: read whole", self._storage.url(self._key))
-                self._whole = memoryview(self._ask(condition))
-                return self._whole[slice(*part)]
-
-    def _ask(self, options: Any) -> bytes:
-        return obstore.get(self._storage._store, _path(self._key), options=options).bytes().to_bytes()
-
-
-def _try(once: Callable[[], None]) -> None:
-    """What may be done twice, up to _ATTEMPTS times; refused keys are refused the next time, too."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            once()
-            return
-        except (BaseError, FileNotFoundError) as error:
-            if attempt == _ATTEMPTS or isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
-                raise
-            time.sleep(0.2 * 4**attempt * random.random())  # noqa: S311 - jitter, no secret
-
-
 def _path(key: str) -> str:
     return "/".join(key_parts(key))
 
 
 def _is_hidden(path: str) -> bool:
     return any(part.startswith(".") for part in path.split("/"))
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, without what the service sent: that may name keys."""
-    if isinstance(error, FileNotFoundError):
-        return "No such object or bucket"
-    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
-        return f"Access denied (look at {ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}, or the machine's role)"
-    first = str(error).strip().splitlines()[0]
-    if _ROLE_SERVICE in first:
-        names = f"{ACCESS_KEY_VARIABLE} and {SECRET_KEY_VARIABLE}"
-        return f"No keys: {names} are not in the environment, and this machine has no role"
-    answered = _STATUS.search(first)
-    return first[: answered.end() if answered else 300].strip() or type(error).__name__

@@ -7,13 +7,12 @@ import threading
 import time
 from collections.abc import Iterator
 
-import obstore
 import pytest
-from obstore.exceptions import GenericError
 
 from s2chips_core.errors import LockedError, StorageError
 from s2chips_core.storage import lease, s3
 from s2chips_core.storage.s3 import S3Storage
+from s2chips_core.storage.s3_lock import LockObject
 from tests.storage.fault_proxy import serve_faults
 from tests.storage.s3_servers import BUCKET, KEYS, S3Server
 
@@ -106,23 +105,6 @@ def test_who_lost_the_lock_writes_nothing(moto: S3Server, quick: None, monkeypat
     storage.put("k", b"not under the lock")
 
 
-def test_a_service_that_ignores_conditions_is_found_out(rclone: S3Server) -> None:
-    storage = S3Storage(BUCKET, "conditions", environment=KEYS, endpoint=rclone.endpoint)
-    with pytest.raises(StorageError, match=r"ignores If-None-Match.*s3_locks: this_machine"), storage.lock("x"):
-        pass
-    assert list(obstore.list(storage._store).collect()) == []
-
-
-def test_an_object_that_is_replaced_is_not_read_half_and_half(moto: S3Server) -> None:
-    storage = moto.storage()
-    storage.put("k", b"a" * 3_000_000)
-    with storage.open_read("k") as file:
-        assert file.read(10) == b"a" * 10
-        storage.put("k", b"b" * 3_000_000)
-        with pytest.raises(StorageError, match="replaced while it was read"):
-            file.read()
-
-
 @pytest.mark.parametrize("environment", [{}, {**KEYS, "AWS_SECRET_ACCESS_KEY": "another/secret+key/never-shown"}])
 def test_wrong_keys_are_an_error_without_the_keys(
     rclone: S3Server, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
@@ -136,12 +118,6 @@ def test_wrong_keys_are_an_error_without_the_keys(
             act()
         for secret in environment.values():
             assert secret not in str(caught.value)
-
-
-def test_no_keys_at_all_are_named() -> None:
-    asked = "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 5 ms - 403 Forbidden"
-    found = s3._reason(GenericError(asked))
-    assert found.startswith("No keys: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not in the environment")
 
 
 def test_a_service_that_is_not_there_is_an_error_in_time() -> None:
@@ -199,26 +175,6 @@ def test_everything_is_done_though_each_first_request_fails(moto: S3Server, faul
         assert storage.entries("a") == []
 
 
-def test_a_file_is_read_whole_in_one_request(moto: S3Server) -> None:
-    with serve_faults(moto.endpoint, lambda *_: "") as proxy:
-        storage = S3Server(proxy.endpoint, "conditional", moto.bucket).storage()
-        data = bytes(range(256)) * 10_000
-        storage.put("k", data)
-        proxy.done.clear()
-        with storage.open_read("k") as file:
-            assert file.read(3) == data[:3]
-            assert file.read() == data[3:]
-            assert file.read() == b""
-    assert [method for method, _, _ in proxy.done] == ["HEAD", "GET", "GET"]
-
-
-def test_a_service_that_ignores_the_condition_of_a_replacement_is_found_out(moto: S3Server) -> None:
-    with serve_faults(moto.endpoint, lambda *_: "unconditional") as proxy:
-        storage = S3Server(proxy.endpoint, "conditional", moto.bucket).storage()
-        with pytest.raises(StorageError, match="ignores If-None-Match or If-Match"), storage.lock("x"):
-            pass
-
-
 def test_a_long_upload_ends_where_the_lock_was_lost(moto: S3Server, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEW_S", 600.0)
 
@@ -229,7 +185,7 @@ def test_a_long_upload_ends_where_the_lock_was_lost(moto: S3Server, quick: None,
         storage = S3Server(proxy.endpoint, "conditional", moto.bucket).storage()
         storage.put("k", b"before")
         with contextlib.suppress(LockedError), storage.lock("x"):
-            place = s3._LockObject(storage, ".locks/x.lock")
+            place = LockObject(storage._lock_store, moto.bucket, ".locks/x.lock")
             found = place.read()
             assert found is not None
             place.write(b"{}", found[1])  # another's
