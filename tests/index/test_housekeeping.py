@@ -366,7 +366,8 @@ def test_a_dry_run_names_what_goes_and_changes_nothing(full: Aged) -> None:
     went = tidy(settings(**ALL_OLD), full, NOW, dry_run=False)
     assert (went.old, went.left) == (would.old, {})
     after = everything(full)
-    assert sum(one.size_bytes for one in went.old) == sum(map(len, before.values())) - sum(map(len, after.values()))
+    size_bytes = sum(one.size_bytes for one in went.old if one.kind != LOCK)  # in a bucket they have some
+    assert size_bytes == sum(map(len, before.values())) - sum(map(len, after.values()))
     assert tidy(settings(**ALL_OLD), full, NOW, dry_run=False).old == ()
 
 
