@@ -3,7 +3,7 @@
 The key of the service is no setting: it comes from the environment. Not here: how far a chip may be from AIS (`storage`).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -56,14 +56,7 @@ class Ais(Section):
         description="WebSocket of the AIS service; plain ws:// only on this machine.",
     )
     message_types: tuple[AisMessageType, ...] = Field(
-        (
-            "PositionReport",
-            "StandardClassBPositionReport",
-            "ExtendedClassBPositionReport",
-            "LongRangeAisBroadcastMessage",
-            "ShipStaticData",
-            "StaticDataReport",
-        ),
+        get_args(AisMessageType),
         min_length=1,
         description="AIS messages to subscribe to: positions, and what ships say of themselves.",
     )

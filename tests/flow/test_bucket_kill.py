@@ -12,17 +12,14 @@ import pytest
 import yaml
 
 from s2chips_core import layout
-from s2chips_core.overpasses.planning import plan_overpasses
 from s2chips_core.sandbox.server import Served
-from s2chips_core.scenes.observed import observe_scenes
 from s2chips_core.storage import Storage
 from s2chips_dagster.run_config import KEY_VARIABLE
 from s2chips_dagster.runs import Runs
 from tests.datasets import Datasets, copy, everything, locks_of
 from tests.flow.bucket_day_process import LEASE_S, BucketDayProcesses
 from tests.flow.conftest import MakeRuns
-from tests.flow.day_process import run_steps
-from tests.flow.test_kill import DAY, NOW, Watcher, check_whole, heard, same, work
+from tests.flow.test_kill import NOW, Watcher, check_whole, same, with_killed_capture, work
 from tests.reliability import often
 from tests.storage.s3_servers import KEYS, S3Server
 
@@ -62,12 +59,7 @@ def start(buckets: Datasets, demo_archive: Served, make_runs: MakeRuns, tmp_path
     runs = make_runs(
         demo_archive, now=NOW, name="start", ais={"source": "aisstream"}, storage=buckets.settings(tmp_path / "start")
     )
-    observe = observe_scenes(runs.settings, runs.now())
-    plan_overpasses(DAY, 1, settings=runs.settings, storage=runs.storage, now=runs.now(), observe=observe)
-    heard(runs, "first", slice(0, None, 8))
-    run_steps(runs.workspace, DAY, {}, None)
-    heard(runs, "second", slice(1, None, 8))
-    return runs
+    return with_killed_capture(runs)
 
 
 class BucketWatcher(Watcher):

@@ -97,7 +97,11 @@ def heard(runs: Runs, capture_id: str, ships: slice) -> None:
 @pytest.fixture
 def start(archive: Served, make_runs: MakeRuns) -> Runs:
     """A day with chips of a capture, and the journal of another one that was killed."""
-    runs = make_runs(archive, now=NOW, name="start", ais={"source": "aisstream"})
+    return with_killed_capture(make_runs(archive, now=NOW, name="start", ais={"source": "aisstream"}))
+
+
+def with_killed_capture(runs: Runs) -> Runs:
+    """A day of chips, and what was heard after it by a capture that was killed."""
     observe = observe_scenes(runs.settings, runs.now())
     plan_overpasses(DAY, 1, settings=runs.settings, storage=runs.storage, now=runs.now(), observe=observe)
     heard(runs, "first", slice(0, None, 8))
